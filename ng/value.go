@@ -1,0 +1,102 @@
+package ng
+
+import "strconv"
+
+// Kind tells what a [Value] holds.
+type Kind uint8
+
+// The kinds. JSON true and false are read as the integers 1 and 0, JSON null as KindNone.
+const (
+	KindNone Kind = iota
+	KindString
+	KindInt
+	KindList
+	KindDict
+)
+
+// Value is one bencode or JSON value. The zero value is absent (KindNone). Values are immutable once built.
+type Value struct {
+	kind Kind
+	num  int64
+	str  string
+	list []Value
+	dict *Dict
+}
+
+// String, Int, List and DictValue build values. List and DictValue keep their argument, they do not copy it.
+func String(s string) Value     { return Value{kind: KindString, str: s} }
+func Int(n int64) Value         { return Value{kind: KindInt, num: n} }
+func List(vs ...Value) Value    { return Value{kind: KindList, list: vs} }
+func DictValue(d *Dict) Value   { return Value{kind: KindDict, dict: d} }
+func Strings(ss []string) Value { return Value{kind: KindList, list: stringValues(ss)} }
+
+func stringValues(ss []string) []Value {
+	vs := make([]Value, len(ss))
+	for i, s := range ss {
+		vs[i] = String(s)
+	}
+	return vs
+}
+
+// Kind names what v holds.
+func (v Value) Kind() Kind { return v.kind }
+
+// Str is the string held, or "" for any other kind.
+func (v Value) Str() string { return v.str }
+
+// List is the list held, or nil. It belongs to v: read only.
+func (v Value) List() []Value { return v.list }
+
+// Dict is the dictionary held, or nil. It belongs to v: read only.
+func (v Value) Dict() *Dict { return v.dict }
+
+// Int is the integer held; a decimal string counts as one, as proxies send most numbers as strings.
+// ok is false for anything else.
+func (v Value) Int() (n int64, ok bool) {
+	switch v.kind {
+	case KindInt:
+		return v.num, true
+	case KindString:
+		n, err := strconv.ParseInt(v.str, 10, 64)
+		return n, err == nil
+	}
+	return 0, false
+}
+
+// Entry is one key with its value.
+type Entry struct {
+	Key   string
+	Value Value
+}
+
+// Dict is a dictionary that keeps its order: replies are written in the order of insertion, never sorted.
+// The zero value is empty. Not safe for concurrent changes.
+type Dict struct {
+	entries []Entry
+}
+
+// Entries are the dictionary's entries in order; they belong to d: read only.
+func (d *Dict) Entries() []Entry {
+	if d == nil {
+		return nil
+	}
+	return d.entries
+}
+
+// Value is the value of the first entry with exactly this key, or the zero Value.
+func (d *Dict) Value(key string) Value {
+	for _, e := range d.Entries() {
+		if e.Key == key {
+			return e.Value
+		}
+	}
+	return Value{}
+}
+
+// Add appends an entry.
+func (d *Dict) Add(key string, v Value) { d.entries = append(d.entries, Entry{key, v}) }
+
+// AddString, AddInt append an entry of that kind.
+func (d *Dict) AddString(key, s string)       { d.Add(key, String(s)) }
+func (d *Dict) AddInt(key string, n int64)    { d.Add(key, Int(n)) }
+func (d *Dict) AddDict(key string, sub *Dict) { d.Add(key, DictValue(sub)) }
