@@ -1,0 +1,84 @@
+package rtpengine
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"rtpsidecar/relay"
+)
+
+// Config is everything the engine can be told. Zero durations of timeouts mean off.
+type Config struct {
+	Interfaces []Interface // at least one; the first is the default
+	PortMin    uint16
+	PortMax    uint16
+	Workers    int // media threads; 0: one per CPU
+
+	TOS              int // media; 0 leaves the system's default
+	EndpointLearning relay.Learning
+	SIPSource        bool // SIP-source-address by default
+	DTLSPassive      bool
+
+	Timeout       time.Duration
+	SilentTimeout time.Duration
+	FinalTimeout  time.Duration
+	OfferTimeout  time.Duration
+	DeleteDelay   time.Duration
+	MaxSessions   int     // negative: no limit
+	MaxCPU        float64 // percent; 0 off
+	MaxLoad       float64 // 0 off
+	MaxBandwidth  uint64  // bytes per second; 0 off
+	RejectBadSDP  bool    // reject-invalid-sdp
+	SoftwareID    string
+	CertCipher    string // "prime256v1" or "RSA"
+	RSAKeyBits    int
+	DTLSMTU       int
+	RTCPInterval  time.Duration
+	MeasureRTP    bool
+	SSRCReporting string            // full, inline, global, none
+	Templates     map[string]string // name or command -> flag string
+	InstanceID    string            // loop-protect mark, 12 hex digits; made when empty
+
+	Log *slog.Logger
+	Now func() time.Time // tests; nil: time.Now
+}
+
+// Interface is one entry of the interface option: a local address of a logical interface, or an alias.
+type Interface struct {
+	relay.Interface
+	Base  string // for "pub:1/…" the base name "pub": direction=pub picks one of its members in turn
+	Alias string // not "": Name is another name of interface Alias, and the rest is unset
+}
+
+// DefaultConfig is what the reference does without options.
+func DefaultConfig() Config {
+	return Config{
+		PortMin: 30000, PortMax: 40000,
+		EndpointLearning: relay.LearnHeuristic,
+		Timeout:          60 * time.Second,
+		SilentTimeout:    3600 * time.Second,
+		OfferTimeout:     3600 * time.Second,
+		DeleteDelay:      30 * time.Second,
+		MaxSessions:      -1,
+		SoftwareID:       "rtpsidecar",
+		CertCipher:       "prime256v1",
+		RSAKeyBits:       2048,
+		DTLSMTU:          1200,
+		RTCPInterval:     5 * time.Second,
+		SSRCReporting:    "full",
+	}
+}
+
+// Validate names everything that is wrong with c.
+func (c *Config) Validate() error {
+	var errs []error
+	if len(c.Interfaces) == 0 {
+		errs = append(errs, errors.New("interface: none given"))
+	}
+	if c.PortMin == 0 || c.PortMin > c.PortMax {
+		errs = append(errs, fmt.Errorf("port range %d-%d is empty", c.PortMin, c.PortMax))
+	}
+	return errors.Join(errs...)
+}
