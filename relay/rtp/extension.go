@@ -1,0 +1,150 @@
+package rtp
+
+import "encoding/binary"
+
+// The profiles of RFC 8285 section 4. A two-byte profile has any value in its low four bits.
+const (
+	ProfileOneByte = 0xBEDE
+	ProfileTwoByte = 0x1000
+)
+
+// form tells how elements are laid out in an extension.
+type form uint8
+
+const (
+	formOther   form = iota // RFC 3550 only: opaque
+	formOneByte             // 4 bits id, 4 bits length-1
+	formTwoByte             // 8 bits id, 8 bits length
+)
+
+func formOf(profile uint16) form {
+	switch {
+	case profile == ProfileOneByte:
+		return formOneByte
+	case profile&0xfff0 == ProfileTwoByte:
+		return formTwoByte
+	}
+	return formOther
+}
+
+// Extensions walks the elements of a header extension:
+//
+//	it := h.Extensions(b)
+//	for it.Next() {
+//		use(it.ID, it.Value)
+//	}
+//
+// Malformed elements end the walk; what stood before them counts. Source: RFC 8285 sections 4.2 and 4.3.
+type Extensions struct {
+	ID    uint8
+	Value []byte // aliases the packet; may be empty in the two-byte form
+
+	data []byte // the extension's data
+	at   int    // first byte of the current element
+	next int    // first byte after it
+	form form
+}
+
+// Extensions is a walk over the extension of the packet b that h was read from; it is empty when the profile is not one
+// of RFC 8285.
+func (h Header) Extensions(b []byte) Extensions {
+	if !h.Extension {
+		return Extensions{}
+	}
+	it := Extensions{form: formOf(h.ExtProfile)}
+	if it.form != formOther {
+		it.data = b[h.ExtOffset : h.ExtOffset+h.ExtLen]
+	}
+	return it
+}
+
+// Next steps to the next element and tells whether there is one.
+func (it *Extensions) Next() bool {
+	for it.next < len(it.data) && it.data[it.next] == 0 { // padding
+		it.next++
+	}
+	d := it.data[it.next:]
+	if len(d) == 0 {
+		return false
+	}
+	id, size, head := d[0], 0, 2
+	switch {
+	case it.form == formOneByte:
+		// The id 15 is reserved and stops processing. The id 0 with a length is invalid and does the same.
+		id, size, head = d[0]>>4, int(d[0]&0x0f)+1, 1
+		if id == 0 || id == 15 {
+			return it.stop()
+		}
+	case len(d) < 2:
+		return it.stop()
+	default:
+		size = int(d[1])
+	}
+	if len(d) < head+size {
+		return it.stop()
+	}
+	it.ID, it.Value = id, d[head:head+size]
+	it.at, it.next = it.next, it.next+head+size
+	return true
+}
+
+func (it *Extensions) stop() bool {
+	it.data, it.next = nil, 0
+	return false
+}
+
+// rename gives the current element another id. It reports false when the id does not fit the form.
+func (it *Extensions) rename(id uint8) bool {
+	if it.form == formTwoByte {
+		it.data[it.at] = id
+		return id != 0
+	}
+	if id == 0 || id > 14 {
+		return false
+	}
+	it.data[it.at] = id<<4 | it.data[it.at]&0x0f
+	return true
+}
+
+// remove turns the current element into padding.
+func (it *Extensions) remove() { clear(it.data[it.at:it.next]) }
+
+// ExtensionMap says what becomes of an extension element: index is the id received, value the id to send, 0 removes it.
+type ExtensionMap [256]uint8
+
+// MapExtensions applies m to the extension of the plain packet b, read into h, and returns the packet, which is a
+// suffix of b; h does not describe the result. Removed elements become padding. When no element is left the extension
+// goes too: the fixed header is moved up to the payload. Elements that the one-byte form cannot name (new id over 14)
+// are removed. An extension outside RFC 8285 stays as it is.
+func MapExtensions(b []byte, h Header, m *ExtensionMap) []byte {
+	it := h.Extensions(b)
+	if it.form == formOther {
+		return b
+	}
+	end := 0 // of the last element kept
+	kept := false
+	for it.Next() {
+		if id := m[it.ID]; id != 0 && it.rename(id) {
+			kept, end = true, it.next
+		} else {
+			it.remove()
+		}
+	}
+	data := b[h.ExtOffset : h.ExtOffset+h.ExtLen]
+	if kept {
+		// What follows the last element kept is padding or was not understood; none of it may pass.
+		clear(data[end:])
+		return b
+	}
+	fixed := MinHeaderLen + 4*h.CSRCCount
+	out := b[h.Len-fixed:]
+	copy(out, b[:fixed])
+	out[0] &^= 0x10
+	return out
+}
+
+// AppendExtensionHeader appends the four bytes that stand before an extension's data of lenBytes bytes, a multiple of 4.
+func AppendExtensionHeader(dst []byte, profile uint16, lenBytes int) []byte {
+	dst = binary.BigEndian.AppendUint16(dst, profile)
+	return binary.BigEndian.AppendUint16(dst, uint16(lenBytes/4))
+}
