@@ -10,29 +10,30 @@ import (
 // Attribute is one a= line: "key" or "key:value".
 type Attribute = pion.Attribute
 
-// Bandwidth is one b= line.
-type Bandwidth = pion.Bandwidth
+// Bandwidth is one b= line, "type:value".
+type Bandwidth struct{ Type, Value string }
 
 // Session is one SDP body. Attributes with a field of their own are in that field only; the others are in Rest, in
-// the order received. What a session-level attribute says for every media (direction, ICE, DTLS) is in Common, and
-// already copied by Parse into each media that does not say otherwise.
+// the order received. What the session level says for every media (connection, direction, ICE, DTLS, extmap) has been
+// copied by Parse into each media that does not say otherwise, and is printed there.
 type Session struct {
 	Origin     Origin
 	Name       string      // s=
-	Info       []string    // i=, u=, e=, p= lines verbatim, in order, with their letter: "i=text"
+	Info       []string    // i=, u=, e=, p= lines verbatim with their letter: "i=text"
 	Connection *Connection // c= of the session, nil when there is none; never printed
 	Bandwidth  []Bandwidth
-	Timing     []string // t= values; a body without one gets "0 0"
+	Timing     []string // t= values; a body without one is printed with "0 0"
+	Unknown    []string // lines of unknown types verbatim: "x=text"
 
 	LoopMarks []string // a=rtpengine: values (loop-protect)
 	ICELite   bool
 	Groups    []Group // a=group
-	// ExtmapAllowMixed is a=extmap-allow-mixed at session level.
-	ExtmapAllowMixed bool
-	Rest             []Attribute
-	Added            []string // sdp-attr additions, printed last, without "a="
+	Rest      []Attribute
 
 	Media []*Media
+
+	// Skipped lists the attributes that Parse could not read and left out.
+	Skipped []*LineError
 }
 
 // Origin is the o= line. SessionID and Version are text: some devices send more than 64 bits.
@@ -54,7 +55,7 @@ const (
 // Connection is one c= line.
 type Connection struct {
 	Family  Family
-	Address string     // as written, without TTL and count
+	Address string     // as written, without TTL and count; printed
 	Addr    netip.Addr // zero when Address is a host name or malformed
 }
 
@@ -95,11 +96,12 @@ type Media struct {
 	PortCount int      // of "port/count", 0 when absent; never printed
 	Protocol  Protocol // known protocol, or ProtocolUnknown
 	ProtoText string   // as written; printed when Protocol is ProtocolUnknown
-	Formats   []string // the format list as written; printed when Protocol is not RTP
+	Formats   []string // the format list as written; printed when there are no Codecs
 
-	Title       string // i=
-	Connections []Connection
+	Title       string       // i=
+	Connections []Connection // the session's when the media has none of its own
 	Bandwidth   []Bandwidth
+	Unknown     []string // lines of unknown types verbatim
 
 	MID        string
 	Label      string
@@ -108,20 +110,22 @@ type Media struct {
 	Codecs           []Codec // in the order of the format list; RTP only
 	ExtmapAllowMixed bool
 	Extmaps          []Extmap
-	Rest             []Attribute // unknown ones, order kept (ssrc, msid, rtcp-fb:*, …)
-	Direction        Direction
-	RTCP             *RTCPAttr
-	RTCPMux          bool
-	RTCPMuxOnly      bool
-	Cryptos          []Crypto
-	Setup            Setup
-	Fingerprints     []Fingerprint
-	TLSID            string
-	PTime            time.Duration // 0: absent
-	MaxPTime         time.Duration // 0: absent
+	// Rest has the other attributes in order: ssrc, msid, rtcp-fb:*, …. In a section that is not RTP it has all but
+	// ICE; of those with a field there (mid, label, bundle-only, direction, setup, fingerprint, tls-id) the field says
+	// what is printed, Rest only where.
+	Rest         []Attribute
+	Direction    Direction
+	RTCP         *RTCPAttr
+	RTCPMux      bool
+	RTCPMuxOnly  bool
+	Cryptos      []Crypto
+	Setup        Setup
+	Fingerprints []Fingerprint
+	TLSID        string
+	PTime        time.Duration // 0: absent
+	MaxPTime     time.Duration // 0: absent
 
-	ICE   ICE
-	Added []string // sdp-attr additions, printed last, without "a="
+	ICE ICE
 }
 
 // ICE holds the ICE attributes of a media, session-level ones included.
@@ -132,6 +136,7 @@ type ICE struct {
 	RemoteCandidates []RemoteCandidate
 	EndOfCandidates  bool
 	Mismatch         bool
+	Lite             bool // the session's a=ice-lite; printed from Session.ICELite
 }
 
 // RemoteCandidate is one entry of a=remote-candidates.
@@ -150,9 +155,9 @@ type RTCPAttr struct {
 type Codec struct {
 	PT       uint8
 	Name     string // encoding name as written; "" when neither an rtpmap nor a static assignment names it
-	ClockHz  int
+	ClockHz  int    // 0 when the rtpmap is malformed; Name is then its whole text
 	Channels int    // 1 when not written
-	Params   string // what follows channels verbatim, or "/1" written out
+	Params   string // encoding parameters that are not a number of channels, verbatim
 	Static   bool   // no rtpmap line was there: named by RFC 3551
 	Fmtp     []string
 	Feedback []string // rtcp-fb values after the payload type
