@@ -279,8 +279,13 @@ func (p *parser) codec(value string) (c *Codec, rest string, err error) {
 	return &p.m.Codecs[i-1], trim(rest), nil
 }
 
+func attributeParts(line string) (key, value string) {
+	key, value, _ = strings.Cut(line, ":")
+	return key, value
+}
+
 func (p *parser) attribute(line string) error {
-	key, value, _ := strings.Cut(line, ":")
+	key, value := attributeParts(line)
 	if p.m == nil {
 		return p.sessionAttribute(key, value)
 	}
@@ -551,13 +556,7 @@ func (p *parser) fold() {
 		if m.Direction == DirectionDefault {
 			m.Direction = p.dir
 		}
-		if m.ICE.Ufrag == "" && m.ICE.Pwd == "" {
-			m.ICE.Ufrag, m.ICE.Pwd = p.ice.Ufrag, p.ice.Pwd
-		}
-		if m.ICE.Options == nil {
-			m.ICE.Options = append(m.ICE.Options, p.ice.Options...)
-		}
-		m.ICE.Lite = m.ICE.Lite || p.ice.Lite
+		m.ICE.inherit(&p.ice)
 		s.ICELite = s.ICELite || m.ICE.Lite
 		if m.Protocol.IsRTP() {
 			if m.Extmaps == nil {
@@ -587,4 +586,15 @@ func (p *parser) fold() {
 // an offer of encryption (RFC 8643), and whatever runs over TLS.
 func (m *Media) mayDTLS() bool {
 	return m.Protocol.IsRTP() || strings.Contains(m.ProtoText, "TLS") || strings.Contains(m.ProtoText, "tls")
+}
+
+// inherit takes over from the session what the media has not.
+func (ice *ICE) inherit(session *ICE) {
+	if ice.Ufrag == "" && ice.Pwd == "" {
+		ice.Ufrag, ice.Pwd = session.Ufrag, session.Pwd
+	}
+	if ice.Options == nil {
+		ice.Options = append(ice.Options, session.Options...)
+	}
+	ice.Lite = ice.Lite || session.Lite
 }
