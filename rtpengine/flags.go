@@ -16,7 +16,8 @@ type Flags struct {
 	FromTags                          []string
 	ToCallID                          string
 	Label, SetLabel, ToLabel          string
-	Address                           netip.Addr
+	Address                           netip.Addr // invalid although HasAddress: it could not be read
+	HasAddress                        bool
 	All                               AllMode
 	Directional, Bidirectional        bool
 	ForceToTag                        bool // flag "to-tag": honour to-tag in delete
@@ -100,8 +101,12 @@ type Flags struct {
 	// Delete, list, selection.
 	DeleteDelay *time.Duration // nil: the daemon's
 	Fatal       bool
+	Fast        bool // delete without statistics in the reply
 	Limit       *int64
-	Calls       []string // mesh
+	Calls       []string  // mesh
+	MeshTags    []MeshTag // mesh
+	Unsubscribe bool      // mesh: take away instead of adding
+	Body        string    // cli: the console line
 
 	// create.
 	Medias []string
@@ -124,6 +129,12 @@ const (
 type TOS struct {
 	Set   bool
 	Value int
+}
+
+// MeshTag is one entry of the key tags of mesh: what From sends is heard by To.
+type MeshTag struct {
+	From string
+	To   []string
 }
 
 // AllMode is the "all" key of participant selection.
