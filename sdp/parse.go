@@ -58,8 +58,8 @@ func (p *parser) parse() (*Session, error) {
 		p.conns = make([]Connection, 0, n+1)
 	}
 	lines := strings.Count(body, "\n")
-	p.rest = make([]Attribute, 0, lines/3)
-	p.strings = make([]string, 0, lines/2)
+	p.rest = make([]Attribute, 0, lines/6)
+	p.strings = make([]string, 0, lines/3)
 	if !p.next() {
 		return p.s, nil
 	}
@@ -224,12 +224,13 @@ func (p *parser) openMedia(value string) error {
 		m.PortCount = int(n)
 	}
 	m.Protocol, m.ProtoText = ParseProtocol(proto), proto
-	n := countFields(value)
-	m.Formats = make([]string, 0, n)
+	if value == "" && m.Protocol.IsRTP() {
+		value = "0" // what rtpengine makes of a missing list
+	}
 	for value != "" {
 		var format string
 		format, value = field(value)
-		m.Formats = append(m.Formats, format)
+		m.Formats = tail(&p.strings, m.Formats, format)
 	}
 	p.medias = append(p.medias, m)
 	p.m = &p.medias[len(p.medias)-1]
@@ -464,12 +465,13 @@ func placeHolder(key string) bool {
 func (p *parser) iceAttribute(ice *ICE, key, value string) (bool, error) {
 	switch key {
 	case "candidate":
+		if p.candidates == nil {
+			p.candidates = make([]Candidate, 0, 4)
+			p.extra = make([]Attribute, 0, 16)
+		}
 		c, err := parseCandidate(value, &p.extra)
 		if err != nil {
 			return true, err
-		}
-		if p.candidates == nil {
-			p.candidates = make([]Candidate, 0, 8)
 		}
 		ice.Candidates = tail(&p.candidates, ice.Candidates, c)
 	case "ice-ufrag":
@@ -530,19 +532,18 @@ func parsePTime(to *time.Duration, value string) error {
 // parseRTCP reads the value of a=rtcp, RFC 3605 section 2.1.
 func parseRTCP(value string) (*RTCPAttr, error) {
 	port, conn := field(value)
-	r := &RTCPAttr{}
-	var ok bool
-	if r.Port, ok = parsePort(port); !ok {
+	n, ok := parsePort(port)
+	if !ok {
 		return nil, fmt.Errorf("rtcp port %q", clip(port))
 	}
-	if conn != "" {
-		c, err := ParseConnection(conn)
-		if err != nil {
-			return nil, err
-		}
-		r.Conn = &c
+	if conn == "" {
+		return &RTCPAttr{Port: n}, nil
 	}
-	return r, nil
+	c, err := ParseConnection(conn)
+	if err != nil {
+		return nil, err
+	}
+	return &RTCPAttr{Port: n, Conn: &c}, nil
 }
 
 // fold gives each media what the session level says for all of them, unless it says otherwise itself.
