@@ -24,7 +24,7 @@ type network struct {
 
 	loss               float64
 	minDelay, maxDelay time.Duration
-	verdict            func(n int) int                     // copies of the n-th datagram to deliver; nil: one
+	verdict            func(n int) int                    // copies of the n-th datagram to deliver; nil: one
 	cut                func(src, dst netip.AddrPort) bool // datagrams that vanish
 }
 

@@ -1,9 +1,11 @@
 package ice
 
 import (
+	"crypto/sha1"
 	"encoding/binary"
 	"errors"
 	"net/netip"
+	"slices"
 
 	"github.com/pion/stun/v3"
 )
@@ -53,6 +55,8 @@ func (a *Agent) decode(pkt []byte) error {
 		int(binary.BigEndian.Uint16(pkt[2:])) != len(pkt)-headerLen {
 		return errMalformed
 	}
+	// The integrity check appends the tag it expects: room for that saves an allocation each time.
+	a.in.Raw = slices.Grow(a.in.Raw[:0], len(pkt)+sha1.Size)
 	if _, err := a.in.Write(pkt); err != nil {
 		return errMalformed
 	}
@@ -64,7 +68,7 @@ func (a *Agent) decode(pkt []byte) error {
 	for i := range a.in.Attributes {
 		attr := &a.in.Attributes[i]
 		if attr.Type == stun.AttrMessageIntegrity {
-			if len(attr.Value) != 20 {
+			if len(attr.Value) != sha1.Size {
 				return errMalformed
 			}
 			m.integrity = true
@@ -144,6 +148,7 @@ func (a *Agent) attribute(attr *stun.RawAttribute) error {
 func (a *Agent) begin(class stun.MessageClass, id [stun.TransactionIDSize]byte) *stun.Message {
 	m := &a.out
 	m.Reset()
+	m.Raw = slices.Grow(m.Raw, 192) // what the longest request without SOFTWARE takes, and the tag
 	m.Type, m.TransactionID = stun.NewType(stun.MethodBinding, class), id
 	m.WriteHeader()
 	if a.cfg.Software != "" {
