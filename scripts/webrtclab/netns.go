@@ -1,0 +1,164 @@
+package webrtclab
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"os/exec"
+	"os/signal"
+	"runtime"
+	"strings"
+	"syscall"
+
+	"github.com/vishvananda/netns"
+)
+
+// The lab's addresses.
+const (
+	BrowserAddr = "10.77.1.2"
+	RelayAddr   = "10.77.1.1" // towards the browser
+	RelayInside = "10.77.2.1" // towards the phone
+	PhoneAddr   = "10.77.2.2"
+	PhoneAddr6  = "fd77:2::2"
+	RelayAddr6  = "fd77:2::1"
+)
+
+// nsPrefix is the environment variable that tells the inner run how its namespaces are named.
+const nsPrefix = "WEBRTCLAB_NS"
+
+func nsName(role string) string { return os.Getenv(nsPrefix) + role }
+
+// Main is a package's TestMain: it builds the namespaces, runs run again inside the browser's one, removes them and
+// exits. Without root or the tools it prints why and runs nothing.
+func Main(run func() int) {
+	if os.Getenv(nsPrefix) != "" {
+		os.Exit(run())
+	}
+	if missing := Missing("ip", "nft"); missing != "" || os.Geteuid() != 0 {
+		fmt.Printf("SKIP webrtclab: needs root and the tools ip and nft (missing: %q, uid %d)\n", missing, os.Geteuid())
+		os.Exit(0)
+	}
+	os.Exit(inner())
+}
+
+func inner() int {
+	prefix := fmt.Sprintf("rs%d", os.Getpid())
+	os.Setenv(nsPrefix, prefix)
+	defer func() {
+		for _, role := range []string{"b", "r", "p"} {
+			_ = exec.Command("ip", "netns", "del", prefix+role).Run()
+		}
+	}()
+	if err := build(prefix); err != nil {
+		fmt.Println("webrtclab:", err)
+		return 1
+	}
+	cmd := exec.Command("ip", append([]string{"netns", "exec", prefix + "b", os.Args[0]}, os.Args[1:]...)...)
+	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
+	if err := cmd.Start(); err != nil {
+		fmt.Println("webrtclab:", err)
+		return 1
+	}
+	// A test time-out or ^C ends the inner run too, then the namespaces go.
+	sig := make(chan os.Signal, 1)
+	signal.Notify(sig, os.Interrupt, syscall.SIGTERM, syscall.SIGQUIT)
+	go func() {
+		for s := range sig {
+			_ = cmd.Process.Signal(s)
+		}
+	}()
+	err := cmd.Wait()
+	signal.Stop(sig)
+	close(sig)
+	if exit := new(exec.ExitError); errors.As(err, &exit) {
+		return max(exit.ExitCode(), 1)
+	}
+	return 0
+}
+
+func build(prefix string) error {
+	b, r, p := prefix+"b", prefix+"r", prefix+"p"
+	for _, line := range []string{
+		"netns add " + b, "netns add " + r, "netns add " + p,
+		"-n " + b + " link set lo up", "-n " + r + " link set lo up", "-n " + p + " link set lo up",
+		"-n " + b + " link add eth0 type veth peer name eth0 netns " + r,
+		"-n " + p + " link add eth0 type veth peer name eth1 netns " + r,
+		"-n " + b + " addr add " + BrowserAddr + "/24 dev eth0", "-n " + b + " link set eth0 up",
+		"-n " + r + " addr add " + RelayAddr + "/24 dev eth0", "-n " + r + " link set eth0 up",
+		"-n " + r + " addr add " + RelayInside + "/24 dev eth1",
+		"-n " + r + " addr add " + RelayAddr6 + "/64 dev eth1 nodad", "-n " + r + " link set eth1 up",
+		"-n " + p + " addr add " + PhoneAddr + "/24 dev eth0",
+		"-n " + p + " addr add " + PhoneAddr6 + "/64 dev eth0 nodad", "-n " + p + " link set eth0 up",
+		"-n " + b + " route add default via " + RelayAddr, "-n " + p + " route add default via " + RelayInside,
+	} {
+		if err := ip(line); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func ip(line string) error {
+	out, err := exec.Command("ip", strings.Fields(line)...).CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("ip %s: %w: %s", line, err, out)
+	}
+	return nil
+}
+
+// Missing names the first of the tools that is not in PATH, "" when all are there.
+func Missing(tools ...string) string {
+	for _, tool := range tools {
+		if _, err := exec.LookPath(tool); err != nil {
+			return tool
+		}
+	}
+	return ""
+}
+
+// inNS runs f on a thread inside a namespace of the lab. Sockets opened there stay there.
+func inNS(role string, f func() error) error {
+	done := make(chan error, 1)
+	go func() {
+		runtime.LockOSThread() // never unlocked: the thread dies with the goroutine, so no other runs in the namespace
+		ns, err := netns.GetFromName(nsName(role))
+		if err == nil {
+			defer ns.Close()
+			if err = netns.Set(ns); err == nil {
+				err = f()
+			}
+		}
+		done <- err
+	}()
+	return <-done
+}
+
+// listenPhone opens a UDP socket in the phone's namespace.
+func listenPhone(addr netip.AddrPort) (conn *net.UDPConn, err error) {
+	err = inNS("p", func() error {
+		conn, err = net.ListenUDP("udp", net.UDPAddrFromAddrPort(addr))
+		return err
+	})
+	return conn, err
+}
+
+// SetLoss makes the relay's namespace lose this percentage of the UDP packets to and from the browser, media ports
+// only; 0 removes the rule. It is an nftables numgen rule.
+func SetLoss(percent int) error {
+	rules := "table inet lab\ndelete table inet lab\n"
+	if percent > 0 {
+		rules += fmt.Sprintf(`table inet lab {
+	chain in  { type filter hook input  priority 0; ip saddr %[1]s udp dport >= 20000 numgen random mod 100 < %[2]d drop; }
+	chain out { type filter hook output priority 0; ip daddr %[1]s udp sport >= 20000 numgen random mod 100 < %[2]d drop; }
+}
+`, BrowserAddr, percent)
+	}
+	cmd := exec.Command("ip", "netns", "exec", nsName("r"), "nft", "-f", "-")
+	cmd.Stdin = strings.NewReader(rules)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("nft: %w: %s", err, out)
+	}
+	return nil
+}
