@@ -1,0 +1,3 @@
+package main
+
+func generate(seed uint64, n int, sdp bodies) []sequence { return nil }
