@@ -1,0 +1,332 @@
+package rtpengine
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+
+	"rtpsidecar/sdp"
+)
+
+// Codec lists: what of an offer is shown to the receiver, and what of its answer to the offerer. Nothing is transcoded,
+// so only codecs that both sides name can be in use; flags that ask for more are counted in missing.
+//
+// Where the rules are not in RFC 3264 they are observed behaviour of rtpengine 26.
+
+// codecOffer is what offerCodecs decides.
+type codecOffer struct {
+	List    []sdp.Codec // to show to the receiver
+	Refuse  bool        // nothing is left and allow-no-codec-media: the section gets port 0, List is as offered
+	Missing []string    // codecs that were asked for and would need transcoding, as the flags spell them
+}
+
+// offerCodecs applies the flags of an offer to the codecs offered. previous is what was last agreed with the receiver,
+// or shown to it, nil at first. The arguments stay as they are.
+//
+//	strip, mask, consume   remove what they name
+//	… of all or full       remove everything but what offer and except name; what offer names comes in its order,
+//	                       behind the codecs kept and before telephone-event and the like
+//	reuse, static          order of, or nothing besides, previous
+//
+// telephone-event, CN and red go with the last codec of their clock rate, and rtx with the codec it repairs. When
+// nothing is left the list is as offered.
+func offerCodecs(offered, previous []sdp.Codec, f *CodecFlags) (o codecOffer) {
+	hidden := slices.Concat(f.Strip, f.Mask, f.Consume)
+	keep := f.Offer
+	if !slices.ContainsFunc(hidden, isFull) {
+		// With "full" a codec to transcode to is never one that was offered.
+		keep = slices.Concat(f.Offer, f.Transcode)
+	}
+	o.List = filterCodecs(offered, hidden, keep, f.Offer, f.Except)
+	switch {
+	case f.Static && previous != nil:
+		if kept := onlyAs(o.List, previous); usable(kept) {
+			o.List = kept
+		}
+	case f.Reuse:
+		o.List = orderAs(o.List, previous)
+	}
+	if o.List == nil && len(offered) > 0 {
+		o.List, o.Refuse = offered, f.AllowNone
+	}
+	for _, want := range f.Transcode {
+		if !matchesAny(o.List, want) {
+			o.Missing = append(o.Missing, want)
+		}
+	}
+	return o
+}
+
+// codecAnswer is what answerCodecs decides.
+type codecAnswer struct {
+	List    []sdp.Codec // to show to the offerer
+	Missing []string    // codecs that were to be accepted and would need transcoding, as the flags spell them
+}
+
+// answerCodecs is what to answer to the offerer: what of offered the answer has, in the answer's order and with its
+// parameters, under the numbers of the offer unless allow-asymmetric-codecs. offer are the flags of the offer, answer
+// those of the answer; of the latter strip with its exceptions, single-codec, reuse and allow-asymmetric-codecs count.
+// previous is what was last shown to the offerer. An answer that has nothing of the offer is passed on as it is. The
+// arguments stay as they are.
+func answerCodecs(offered, answered, previous []sdp.Codec, offer, answer *CodecFlags) (a codecAnswer) {
+	known := offered
+	if len(offer.Ignore) > 0 {
+		known = slices.DeleteFunc(slices.Clone(offered), func(c sdp.Codec) bool { return specsMatch(offer.Ignore, &c) })
+		if !usable(known) {
+			known = offered
+		}
+	}
+	var numbers [128]uint8
+	for i := range numbers {
+		numbers[i] = uint8(i)
+	}
+	list := make([]sdp.Codec, 0, len(answered))
+	for i, j := range sdp.MatchAnswer(known, answered) {
+		if j < 0 {
+			continue
+		}
+		c := answered[i]
+		if !answer.AllowAsymmetric {
+			numbers[c.PT&127], c.PT = known[j].PT, known[j].PT
+		}
+		list = append(list, c)
+	}
+	if !usable(list) && usable(answered) {
+		list = answered
+	} else if !answer.AllowAsymmetric {
+		for i := range list {
+			list[i].Fmtp = renumber(&list[i], &numbers)
+		}
+	}
+	if left := filterCodecs(list, answer.Strip, answer.Offer, answer.Offer, answer.Except); left != nil {
+		list = left
+	}
+	if answer.Single {
+		list = firstCodec(list)
+	}
+	if answer.Reuse {
+		list = orderAs(list, previous)
+	}
+	a.List = list
+	for _, want := range slices.Concat(offer.Accept, answer.Accept) {
+		if matchesAny(offered, want) && !matchesAny(list, want) {
+			a.Missing = append(a.Missing, want)
+		}
+	}
+	return a
+}
+
+// transcodingWarning is what a reply says about codecs that were asked for in vain; "" when there are none.
+func transcodingWarning(missing []string) string {
+	if len(missing) == 0 {
+		return ""
+	}
+	return "no transcoding, not announced: " + strings.Join(missing, ", ")
+}
+
+// filterCodecs removes from list what hide names. Of what is hidden by name, only insist comes back; of what is hidden
+// by "all" or "full", keep and except do. It is nil when no codec is left that carries media by itself.
+func filterCodecs(list []sdp.Codec, hide, keep, insist, except []string) []sdp.Codec {
+	if len(hide) == 0 {
+		if len(list) == 0 {
+			return nil
+		}
+		return list
+	}
+	var out []sdp.Codec
+	if slices.ContainsFunc(hide, isAll) {
+		out = keepOnly(list, hide, keep, except)
+	} else {
+		out = slices.DeleteFunc(slices.Clone(list), func(c sdp.Codec) bool {
+			return specsMatch(hide, &c) && !specsMatch(insist, &c)
+		})
+	}
+	out = dropOrphans(out, list)
+	if !usable(out) && (usable(list) || len(out) == 0) {
+		return nil
+	}
+	return out
+}
+
+// keepOnly is strip or mask of all. What keep names comes in its order; it stands where the first supplement of the
+// list stood, between the codecs that except keeps in place.
+func keepOnly(list []sdp.Codec, hide, keep, except []string) []sdp.Codec {
+	var before, wanted, after []sdp.Codec
+	taken := make([]bool, len(list))
+	for _, spec := range keep {
+		s, err := sdp.ParseCodecSpec(spec)
+		for i := range list {
+			if err == nil && s.Name != "" && !taken[i] && s.Match(&list[i]) {
+				wanted, taken[i] = append(wanted, list[i]), true
+			}
+		}
+	}
+	side := &before
+	for i := range list {
+		if isSupplement(&list[i]) {
+			side = &after
+		}
+		if !taken[i] && specsMatch(except, &list[i]) && !specsMatch(hide, &list[i]) {
+			*side = append(*side, list[i])
+		}
+	}
+	return slices.Concat(before, wanted, after)
+}
+
+// dropOrphans removes from list the supplements whose clock rate was's other codecs had and list's have not, and the
+// repair formats of codecs that are gone.
+func dropOrphans(list, was []sdp.Codec) []sdp.Codec {
+	hasRate := func(in []sdp.Codec, hz int) bool {
+		return slices.ContainsFunc(in, func(c sdp.Codec) bool {
+			return c.ClockHz == hz && c.Name != "" && !isSupplement(&c) && !isRetransmission(&c)
+		})
+	}
+	return slices.DeleteFunc(list, func(c sdp.Codec) bool {
+		if isSupplement(&c) {
+			return hasRate(was, c.ClockHz) && !hasRate(list, c.ClockHz)
+		}
+		apt, ok := c.FmtpParam("apt")
+		if !ok {
+			return false
+		}
+		repairs := func(c sdp.Codec) bool { return strconv.Itoa(int(c.PT)) == apt }
+		return slices.ContainsFunc(was, repairs) && !slices.ContainsFunc(list, repairs)
+	})
+}
+
+// firstCodec keeps the first codec with the supplements and what repairs it.
+func firstCodec(list []sdp.Codec) []sdp.Codec {
+	first := slices.IndexFunc(list, func(c sdp.Codec) bool { return !isSupplement(&c) && !isRetransmission(&c) })
+	if first < 0 {
+		return list
+	}
+	var out []sdp.Codec
+	for i := range list {
+		if i == first || isSupplement(&list[i]) || isRetransmission(&list[i]) {
+			out = append(out, list[i])
+		}
+	}
+	return dropOrphans(out, list)
+}
+
+// orderAs sorts list as previous is: its codecs first in its order, then the others.
+func orderAs(list, previous []sdp.Codec) []sdp.Codec {
+	out := onlyAs(list, previous)
+	if len(out) == 0 {
+		return list
+	}
+	for _, c := range list {
+		if !slices.ContainsFunc(out, func(o sdp.Codec) bool { return o.PT == c.PT }) {
+			out = append(out, c)
+		}
+	}
+	return out
+}
+
+// onlyAs are the codecs of list that previous has too, in its order.
+func onlyAs(list, previous []sdp.Codec) []sdp.Codec {
+	var out []sdp.Codec
+	for _, j := range sdp.MatchAnswer(list, previous) {
+		if j >= 0 {
+			out = append(out, list[j])
+		}
+	}
+	return out
+}
+
+// payloadMap translates payload types for packets that go to a party with the codecs in to: what the sender calls by a
+// number of one of from goes by the number of the same codec in to. Of several lists the first that knows a number
+// wins. It is nil when nothing changes; unknown numbers stay.
+func payloadMap(to []sdp.Codec, from ...[]sdp.Codec) *[128]uint8 {
+	var m [128]uint8
+	var known [128]bool
+	changed := false
+	for i := range m {
+		m[i] = uint8(i)
+	}
+	for _, list := range from {
+		for i, j := range sdp.MatchAnswer(to, list) {
+			if pt := list[i].PT & 127; j >= 0 && !known[pt] {
+				known[pt], m[pt] = true, to[j].PT
+				changed = changed || m[pt] != pt
+			}
+		}
+	}
+	if !changed {
+		return nil
+	}
+	return &m
+}
+
+// renumber is c's fmtp with the payload types in it replaced: that of apt (RFC 4588 section 8.1) and the list of red
+// (RFC 2198 section 5).
+func renumber(c *sdp.Codec, numbers *[128]uint8) []string {
+	number := func(s string) string {
+		if n, err := strconv.ParseUint(strings.TrimSpace(s), 10, 7); err == nil {
+			return strconv.Itoa(int(numbers[n]))
+		}
+		return s
+	}
+	isRed := strings.EqualFold(c.Name, "red")
+	if !isRed && !isRetransmission(c) {
+		return c.Fmtp
+	}
+	out := make([]string, len(c.Fmtp))
+	for i, line := range c.Fmtp {
+		if isRed && !strings.Contains(line, "=") {
+			parts := strings.Split(line, "/")
+			for j := range parts {
+				parts[j] = number(parts[j])
+			}
+			out[i] = strings.Join(parts, "/")
+			continue
+		}
+		pairs := strings.Split(line, ";")
+		for j, pair := range pairs {
+			key, v, ok := strings.Cut(pair, "=")
+			if ok && strings.EqualFold(strings.TrimSpace(key), "apt") {
+				pairs[j] = key + "=" + number(v)
+			}
+		}
+		out[i] = strings.Join(pairs, ";")
+	}
+	return out
+}
+
+// isSupplement tells formats that carry no media by themselves and belong to the codecs of their clock rate.
+func isSupplement(c *sdp.Codec) bool {
+	switch strings.ToLower(c.Name) {
+	case "telephone-event", "cn", "red", "ulpfec", "flexfec-03":
+		return true
+	}
+	return false
+}
+
+// isRetransmission tells formats that belong to the codec in their apt parameter.
+func isRetransmission(c *sdp.Codec) bool {
+	_, ok := c.FmtpParam("apt")
+	return ok
+}
+
+// usable tells whether a list has a codec that carries media by itself.
+func usable(list []sdp.Codec) bool {
+	return slices.ContainsFunc(list, func(c sdp.Codec) bool { return !isSupplement(&c) && !isRetransmission(&c) })
+}
+
+func isAll(spec string) bool  { return strings.EqualFold(spec, "all") || isFull(spec) }
+func isFull(spec string) bool { return strings.EqualFold(spec, "full") }
+
+// specsMatch tells whether one of the specifications names c.
+func specsMatch(specs []string, c *sdp.Codec) bool {
+	for _, spec := range specs {
+		if s, err := sdp.ParseCodecSpec(spec); err == nil && s.Name != "" && s.Match(c) {
+			return true
+		}
+	}
+	return false
+}
+
+// matchesAny tells whether spec names a codec of list.
+func matchesAny(list []sdp.Codec, spec string) bool {
+	return slices.ContainsFunc(list, func(c sdp.Codec) bool { return specsMatch([]string{spec}, &c) })
+}
