@@ -1,0 +1,98 @@
+package dtls
+
+import (
+	"crypto/x509"
+	"fmt"
+	"slices"
+
+	pion "github.com/pion/dtls/v3"
+
+	"rtpsidecar/relay/srtp"
+)
+
+type verifyFunc = func(certificates [][]byte, chains [][]*x509.Certificate) error
+
+// preferred is what a server takes when it is offered, see Config.StrictOrder.
+var preferred = srtp.SuiteByName("AES_CM_128_HMAC_SHA1_80")
+
+// connect sets the library up; it sends nothing yet.
+func (k *Keyer) connect(role Role, verify verifyFunc) (*pion.Conn, error) {
+	shared := []pion.Option{
+		pion.WithCertificates(k.cfg.Certificate.pair),
+		pion.WithSRTPProtectionProfiles(profiles(k.cfg.Suites, role == Server && !k.cfg.StrictOrder)...),
+		pion.WithMTU(k.cfg.MTU),
+		pion.WithFlightInterval(k.cfg.FlightInterval),
+		pion.WithDisableRetransmitBackoff(true),
+		pion.WithLoggerFactory(libraryLog{k.cfg.Logger}),
+		// Certificates are self-signed: the digest, not a chain, says whose they are (RFC 5763 section 5).
+		pion.WithInsecureSkipVerify(true),
+		pion.WithVerifyPeerCertificate(verify),
+	}
+	if role == Client {
+		opts := make([]pion.ClientOption, 0, len(shared))
+		for _, o := range shared {
+			opts = append(opts, o)
+		}
+		conn, err := pion.ClientWithOptions(k.pipe, k.pipe.LocalAddr(), opts...)
+		if err != nil {
+			return nil, fmt.Errorf("dtls client: %w", err)
+		}
+		return conn, nil
+	}
+	opts := []pion.ServerOption{
+		pion.WithClientAuth(pion.RequireAnyClientCert),
+		pion.WithInsecureSkipVerifyHello(!k.cfg.VerifyHello),
+	}
+	for _, o := range shared {
+		opts = append(opts, o)
+	}
+	conn, err := pion.ServerWithOptions(k.pipe, k.pipe.LocalAddr(), opts...)
+	if err != nil {
+		return nil, fmt.Errorf("dtls server: %w", err)
+	}
+	return conn, nil
+}
+
+// profiles are the protection profiles of suites in their order, the preferred one first if asked for.
+func profiles(suites []*srtp.Suite, prefer bool) []pion.SRTPProtectionProfile {
+	if prefer && slices.Contains(suites, preferred) {
+		suites = append([]*srtp.Suite{preferred}, suites...)
+	}
+	var out []pion.SRTPProtectionProfile
+	for _, s := range suites {
+		if p := pion.SRTPProtectionProfile(s.Profile); !slices.Contains(out, p) {
+			out = append(out, p)
+		}
+	}
+	return out
+}
+
+// export derives the master keys of both directions: client key, server key, client salt, server salt.
+// Source: RFC 5764 section 4.2.
+func export(conn *pion.Conn, role Role) (Result, error) {
+	profile, ok := conn.SelectedSRTPProtectionProfile()
+	suite := srtp.SuiteByProfile(uint16(profile))
+	if !ok || suite == nil {
+		return Result{}, ErrNoProfile
+	}
+	state, ok := conn.ConnectionState()
+	if !ok {
+		return Result{}, fmt.Errorf("dtls: no state to export keys from")
+	}
+	km, err := state.ExportKeyingMaterial("EXTRACTOR-dtls_srtp", nil, 2*(suite.KeyLen+suite.SaltLen))
+	if err != nil {
+		return Result{}, fmt.Errorf("keying material: %w", err)
+	}
+	take := func(n int) []byte {
+		b := km[:n:n]
+		km = km[n:]
+		return b
+	}
+	client, server := srtp.Params{Suite: suite}, srtp.Params{Suite: suite}
+	client.Key, server.Key = take(suite.KeyLen), take(suite.KeyLen)
+	client.Salt, server.Salt = take(suite.SaltLen), take(suite.SaltLen)
+	if role == Client {
+		return Result{Suite: suite, Local: client, Remote: server}, nil
+	}
+	return Result{Suite: suite, Local: server, Remote: client}, nil
+}

@@ -1,0 +1,623 @@
+package dtls
+
+import (
+	"bytes"
+	"context"
+	"crypto"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"rtpsidecar/relay/rtp"
+	"rtpsidecar/relay/srtp"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// testCertificates are made once: keys are slow.
+var testCertificates = func() (out [2]*Certificate) {
+	for i := range out {
+		var err error
+		// Fixed in the past, so that they hold in a synctest bubble, which begins in 2000, as well.
+		if out[i], err = NewCertificate(CertificateConfig{Now: func() time.Time { return time.Unix(946684800, 0) }}); err != nil {
+			panic(err)
+		}
+	}
+	return out
+}()
+
+func fingerprints(c *Certificate, hash string) []Fingerprint {
+	return []Fingerprint{{Hash: hash, Digest: c.Fingerprint(hash)}}
+}
+
+// end is one Keyer of a test with what came out of it.
+type end struct {
+	*Keyer
+	role   Role
+	cert   *Certificate
+	result chan Result
+	closed chan error
+}
+
+func newEnd(t testing.TB, role Role, cert *Certificate, send func([]byte), change func(*Config)) *end {
+	t.Helper()
+	e := &end{role: role, cert: cert, result: make(chan Result, 1), closed: make(chan error, 1)}
+	cfg := Config{
+		Certificate: cert, Send: send,
+		OnResult: func(r Result) { e.result <- r },
+		OnClose:  func(err error) { e.closed <- err },
+	}
+	if change != nil {
+		change(&cfg)
+	}
+	var err error
+	if e.Keyer, err = New(cfg); err != nil {
+		t.Fatal(err)
+	}
+	return e
+}
+
+// link joins two ends; the functions see each datagram with its number in that direction and pass it on or not.
+func link(t testing.TB, clientSide, serverSide func(n int, b []byte, deliver func([]byte)), change func(Role, *Config)) (client, server *end) {
+	pass := func(_ int, b []byte, deliver func([]byte)) { deliver(b) }
+	if clientSide == nil {
+		clientSide = pass
+	}
+	if serverSide == nil {
+		serverSide = pass
+	}
+	configure := func(r Role) func(*Config) {
+		return func(c *Config) {
+			if change != nil {
+				change(r, c)
+			}
+		}
+	}
+	nc, ns := 0, 0
+	client = newEnd(t, Client, testCertificates[0], func(b []byte) {
+		nc++
+		clientSide(nc, b, func(b []byte) { server.Deliver(b) })
+	}, configure(Client))
+	server = newEnd(t, Server, testCertificates[1], func(b []byte) {
+		ns++
+		serverSide(ns, b, func(b []byte) { client.Deliver(b) })
+	}, configure(Server))
+	return client, server
+}
+
+func start(t testing.TB, e, far *end) {
+	t.Helper()
+	if err := e.Start(context.Background(), e.role, fingerprints(far.cert, "sha-256")); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func checkKeys(t testing.TB, c, s Result) {
+	t.Helper()
+	if c.Err != nil || s.Err != nil {
+		t.Fatalf("client: %v; server: %v", c.Err, s.Err)
+	}
+	if !c.Local.Equal(s.Remote) || !c.Remote.Equal(s.Local) || c.Local.Equal(c.Remote) || c.Local.Validate() != nil {
+		t.Fatal("the ends have different keys")
+	}
+	if c.Suite != s.Suite || c.Suite != c.Local.Suite {
+		t.Fatalf("suites %v and %v", c.Suite, s.Suite)
+	}
+}
+
+func TestHandshake(t *testing.T) {
+	all := DefaultSuites()
+	tests := []struct {
+		name   string
+		change func(Role, *Config)
+		hash   string
+		suite  string
+	}{
+		{"default", nil, "sha-256", "AES_CM_128_HMAC_SHA1_80"},
+		{"strict order", func(_ Role, c *Config) { c.StrictOrder = true }, "sha-256", "AEAD_AES_256_GCM"},
+		{"cookie", func(_ Role, c *Config) { c.VerifyHello = true }, "sha-1", "AES_CM_128_HMAC_SHA1_80"},
+		{"small MTU", func(_ Role, c *Config) { c.MTU = 200 }, "sha-512", "AES_CM_128_HMAC_SHA1_80"},
+		{"client offers one", func(r Role, c *Config) {
+			if r == Client {
+				c.Suites = all[1:2]
+			}
+		}, "SHA-384", "AEAD_AES_128_GCM"},
+		{"server has one", func(r Role, c *Config) {
+			if r == Server {
+				c.Suites = []*srtp.Suite{srtp.SuiteByName("AES_CM_128_HMAC_SHA1_32")}
+			}
+		}, "sha-224", "AES_CM_128_HMAC_SHA1_32"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				largest := 0
+				client, server := link(t, nil, func(_ int, b []byte, deliver func([]byte)) {
+					largest = max(largest, len(b))
+					deliver(b)
+				}, tt.change)
+				if server.State() != StateNew {
+					t.Errorf("state %v before Start", server.State())
+				}
+				for _, p := range [][2]*end{{client, server}, {server, client}} {
+					// Only the last fingerprint is right, and one is of a function nobody knows.
+					f := append([]Fingerprint{{Hash: "md5", Digest: make([]byte, 16)}, {Hash: tt.hash, Digest: make([]byte, 32)}},
+						fingerprints(p[1].cert, tt.hash)...)
+					if err := p[0].Start(context.Background(), p[0].role, f); err != nil {
+						t.Fatal(err)
+					}
+				}
+				c, s := <-client.result, <-server.result
+				checkKeys(t, c, s)
+				if c.Suite.Name != tt.suite {
+					t.Errorf("suite %s, want %s", c.Suite, tt.suite)
+				}
+				if c.RemoteFingerprintHash != strings.ToLower(tt.hash) || s.RemoteFingerprintHash != strings.ToLower(tt.hash) {
+					t.Errorf("matched by %q and %q, want %q", c.RemoteFingerprintHash, s.RemoteFingerprintHash, tt.hash)
+				}
+				if tt.name == "small MTU" && largest > 300 {
+					t.Errorf("a datagram of %d bytes", largest)
+				}
+				if client.State() != StateConnected || server.State() != StateConnected {
+					t.Errorf("states %v and %v", client.State(), server.State())
+				}
+				mediaBothWays(t, c, s)
+
+				client.Close()
+				if err := <-client.closed; !errors.Is(err, ErrClosed) {
+					t.Errorf("client closed: %v", err)
+				}
+				if err := <-server.closed; !errors.Is(err, ErrPeerClosed) {
+					t.Errorf("server closed: %v", err)
+				}
+				server.Close()
+				if client.State() != StateClosed || server.State() != StateClosed {
+					t.Errorf("states %v and %v", client.State(), server.State())
+				}
+			})
+		})
+	}
+}
+
+func mediaBothWays(t testing.TB, c, s Result) {
+	t.Helper()
+	for _, d := range [][2]srtp.Params{{c.Local, s.Remote}, {s.Local, c.Remote}} {
+		out, err := srtp.New(d[0])
+		if err != nil {
+			t.Fatal(err)
+		}
+		in, err := srtp.New(d[1])
+		if err != nil {
+			t.Fatal(err)
+		}
+		pkt := append(rtp.AppendHeader(make([]byte, 0, 200), rtp.Header{Seq: 1, SSRC: 2}), "hello"...)
+		plain := bytes.Clone(pkt)
+		if pkt, err = out.ProtectRTP(pkt); err != nil {
+			t.Fatal(err)
+		}
+		if pkt, err = in.UnprotectRTP(pkt); err != nil || !bytes.Equal(pkt, plain) {
+			t.Fatalf("%x, %v", pkt, err)
+		}
+	}
+}
+
+// A server is created with the offer and told its role by the answer, which may come after the ClientHello.
+func TestEarlyClientHello(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		client, server := link(t, nil, nil, nil)
+		start(t, client, server)
+		time.Sleep(5 * time.Second)
+		if server.State() != StateNew {
+			t.Errorf("state %v", server.State())
+		}
+		start(t, server, client)
+		checkKeys(t, <-client.result, <-server.result)
+		client.Close()
+		server.Close()
+	})
+}
+
+func TestClientSendsNothingBeforeStart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sent := 0
+		client, server := link(t, func(_ int, b []byte, deliver func([]byte)) { sent++; deliver(b) }, nil, nil)
+		start(t, server, client)
+		time.Sleep(time.Minute) // a server waits as long as it must for its client
+		if sent != 0 || server.State() != StateWaiting {
+			t.Errorf("%d datagrams before Start, server %v", sent, server.State())
+		}
+		start(t, client, server)
+		checkKeys(t, <-client.result, <-server.result)
+		server.Close()
+		client.Close()
+	})
+}
+
+func TestFingerprintMismatch(t *testing.T) {
+	for _, wrong := range []Role{Client, Server} {
+		t.Run(wrong.String()+" refuses", func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				client, server := link(t, nil, nil, nil)
+				for _, p := range [][2]*end{{client, server}, {server, client}} {
+					cert := p[1].cert
+					if p[0].role == wrong {
+						cert = p[0].cert // its own, which the far end has not
+					}
+					if err := p[0].Start(context.Background(), p[0].role, fingerprints(cert, "sha-256")); err != nil {
+						t.Fatal(err)
+					}
+				}
+				c, s := <-client.result, <-server.result
+				refuser, refused := c, s
+				if wrong == Server {
+					refuser, refused = s, c
+				}
+				if !errors.Is(refuser.Err, ErrFingerprint) {
+					t.Errorf("refuser: %v", refuser.Err)
+				}
+				if refused.Err == nil || !strings.Contains(refused.Err.Error(), "BadCertificate") {
+					t.Errorf("refused: %v", refused.Err)
+				}
+				if refuser.Local.Suite != nil || refused.Local.Suite != nil || refuser.Local.Key != nil {
+					t.Error("keys came out of a refused handshake")
+				}
+				if client.State() != StateFailed || server.State() != StateFailed {
+					t.Errorf("states %v and %v", client.State(), server.State())
+				}
+				client.Close()
+				server.Close()
+			})
+		})
+	}
+}
+
+func TestNoCommonProfile(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		all := DefaultSuites()
+		client, server := link(t, nil, nil, func(r Role, c *Config) {
+			c.Suites = all[:1]
+			if r == Server {
+				c.Suites = all[1:2]
+			}
+		})
+		start(t, client, server)
+		start(t, server, client)
+		if c, s := <-client.result, <-server.result; c.Err == nil || s.Err == nil {
+			t.Errorf("client %v, server %v", c.Err, s.Err)
+		}
+		client.Close()
+		server.Close()
+	})
+}
+
+func TestTimeout(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sent := 0
+		client, server := link(t, func(int, []byte, func([]byte)) { sent++ }, nil, nil)
+		began := time.Now()
+		start(t, client, server)
+		r := <-client.result
+		if !errors.Is(r.Err, context.DeadlineExceeded) || time.Since(began) != defaultTimeout {
+			t.Errorf("%v after %v", r.Err, time.Since(began))
+		}
+		if want := int(defaultTimeout / defaultFlightInterval); sent < want-1 || sent > want+1 {
+			t.Errorf("%d ClientHellos, want %d", sent, want)
+		}
+		client.Close()
+		server.Close()
+	})
+}
+
+func TestCloseAtAnyTime(t *testing.T) {
+	// After each datagram in turn, one end is closed, abandoned or its context ended.
+	for n := 0; n <= 8; n++ {
+		for _, how := range []string{"close", "abandon", "context"} {
+			t.Run(fmt.Sprintf("%s after %d", how, n), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					left := n
+					stopped := make(chan struct{})
+					hold := func(_ int, b []byte, deliver func([]byte)) {
+						if left == 0 {
+							return
+						}
+						if left--; left == 0 {
+							close(stopped)
+						}
+						deliver(b)
+					}
+					if n == 0 {
+						close(stopped)
+					}
+					client, server := link(t, hold, hold, nil)
+					ctx, cancel := context.WithCancel(context.Background())
+					defer cancel()
+					if err := client.Start(ctx, Client, fingerprints(server.cert, "sha-256")); err != nil {
+						t.Fatal(err)
+					}
+					start(t, server, client)
+					select {
+					case <-stopped:
+					case <-time.After(10 * time.Second):
+					}
+					switch how {
+					case "close":
+						client.Close()
+					case "abandon":
+						client.Abandon()
+					case "context":
+						cancel()
+						synctest.Wait()
+					}
+					if r := <-client.result; r.Err != nil && !errors.Is(r.Err, ErrClosed) {
+						t.Errorf("result %v", r.Err)
+					}
+					client.Close()
+					server.Close()
+					<-server.result
+					if client.Deliver(clientHelloLike()) {
+						t.Error("a closed Keyer takes datagrams")
+					}
+				})
+			})
+		}
+	}
+}
+
+func TestAbandonIsSilent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		client, server := link(t, nil, nil, nil)
+		start(t, client, server)
+		start(t, server, client)
+		checkKeys(t, <-client.result, <-server.result)
+		client.Abandon()
+		synctest.Wait()
+		if server.State() != StateConnected {
+			t.Errorf("server %v after the client was abandoned", server.State())
+		}
+		server.Close()
+	})
+}
+
+func TestMisuse(t *testing.T) {
+	e := newEnd(t, Client, testCertificates[0], func([]byte) {}, nil)
+	good := fingerprints(testCertificates[1], "sha-256")
+	for _, f := range [][]Fingerprint{nil, {{Hash: "md5", Digest: make([]byte, 16)}}} {
+		if err := e.Start(context.Background(), Client, f); !errors.Is(err, ErrFingerprint) {
+			t.Errorf("Start(%v): %v", f, err)
+		}
+	}
+	if err := e.Start(context.Background(), Client, good); err != nil {
+		t.Error(err)
+	}
+	if err := e.Start(context.Background(), Client, good); !errors.Is(err, ErrStarted) {
+		t.Errorf("second Start: %v", err)
+	}
+	e.Close()
+	if err := e.Start(context.Background(), Client, good); !errors.Is(err, ErrClosed) {
+		t.Errorf("Start after Close: %v", err)
+	}
+	e.Close()
+
+	never := newEnd(t, Client, testCertificates[0], func([]byte) {}, nil)
+	never.Close()
+	if never.State() != StateClosed {
+		t.Errorf("state %v", never.State())
+	}
+
+	ok := Config{Certificate: testCertificates[0], Send: func([]byte) {}, OnResult: func(Result) {}}
+	for name, change := range map[string]func(*Config){
+		"no certificate": func(c *Config) { c.Certificate = nil },
+		"no send":        func(c *Config) { c.Send = nil },
+		"no result":      func(c *Config) { c.OnResult = nil },
+		"no suite":       func(c *Config) { c.Suites = []*srtp.Suite{} },
+		"SDES suite":     func(c *Config) { c.Suites = []*srtp.Suite{srtp.SuiteByName("F8_128_HMAC_SHA1_80")} },
+	} {
+		cfg := ok
+		change(&cfg)
+		if _, err := New(cfg); err == nil {
+			t.Errorf("%s: accepted", name)
+		}
+	}
+}
+
+func TestQueueIsBounded(t *testing.T) {
+	e := newEnd(t, Server, testCertificates[0], func([]byte) {}, nil)
+	defer e.Close()
+	for i := range queueLen {
+		if !e.Deliver(clientHelloLike()) {
+			t.Fatalf("datagram %d dropped", i)
+		}
+	}
+	b := clientHelloLike()
+	if n := testing.AllocsPerRun(10, func() {
+		if e.Deliver(b) {
+			t.Error("the queue has no bound")
+		}
+	}); n != 0 {
+		t.Errorf("%v allocations for a dropped datagram", n)
+	}
+}
+
+// clientHelloLike passes for DTLS.
+func clientHelloLike() []byte {
+	return append([]byte{22, 0xfe, 0xff, 0, 0, 0, 0, 0, 0, 0, 0, 0, 12}, make([]byte, 12)...)
+}
+
+func TestPlausible(t *testing.T) {
+	record := func(kind, major byte, epoch byte, content ...byte) []byte {
+		return append([]byte{kind, major, 0xfd, 0, epoch, 0, 0, 0, 0, 0, 1, 0, byte(len(content))}, content...)
+	}
+	hello := clientHelloLike()
+	tests := []struct {
+		name string
+		in   []byte
+		want bool
+	}{
+		{"empty", nil, false},
+		{"header cut", hello[:12], false},
+		{"content cut", hello[:20], false},
+		{"hello", hello, true},
+		{"two records", append(clientHelloLike(), record(20, 0xfe, 0, 1)...), true},
+		{"trailing byte", append(clientHelloLike(), 0), false},
+		{"TLS", record(22, 3, 0, make([]byte, 12)...), false},
+		{"short handshake", record(22, 0xfe, 0, 1, 2, 3), false},
+		{"alert", record(21, 0xfe, 0, 2, 40), true},
+		{"long alert", record(21, 0xfe, 0, 2, 40, 1), false},
+		{"strange cipher change", record(20, 0xfe, 0, 2), false},
+		{"plain data", record(23, 0xfe, 0, 1, 2, 3), false},
+		{"encrypted data", record(23, 0xfe, 1, 1, 2, 3), true},
+		{"connection id", record(25, 0xfe, 1, 1, 2, 3), false},
+	}
+	for _, tt := range tests {
+		if got := plausible(tt.in); got != tt.want {
+			t.Errorf("%s: %v, want %v", tt.name, got, tt.want)
+		}
+	}
+}
+
+// Rubbish that passes for DTLS, before and during the handshake, must not hinder it.
+func TestRubbish(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var server *end
+		rubbish := [][]byte{
+			nil, {0}, []byte("not DTLS at all"), {0x80, 0, 0, 1},
+			{23, 0xfe, 0xfd, 0, 0, 0, 0, 0, 0, 0, 1, 0, 1, 9},             // data in the clear
+			{24, 0xfe, 0xfd, 0, 0, 0, 0, 0, 0, 0, 1, 0, 1, 9},             // heartbeat
+			{20, 0xfe, 0xfd, 0, 0, 0, 0, 0, 0, 0, 1, 0, 1, 9},             // cipher change to 9
+			{21, 0xfe, 0xfd, 0, 0, 0, 0, 0, 0, 0, 1, 0, 1, 9},             // half an alert
+			{22, 0xfe, 0xfd, 0, 1, 0, 0, 0, 0, 0, 1, 0, 3, 9, 9, 9},       // encrypted too early
+			append(clientHelloLike(), 22, 0xfe, 0xfd, 0, 0, 0, 0, 0),      // cut behind a good one
+			{22, 0xfe, 0xfd, 0xff, 0xff, 0, 0, 0, 0, 0, 1, 0, 3, 9, 9, 9}, // epoch 65535
+		}
+		send := func(_ int, b []byte, deliver func([]byte)) {
+			for _, r := range rubbish {
+				deliver(r)
+			}
+			deliver(b)
+		}
+		client, server := link(t, send, send, nil)
+		start(t, server, client)
+		start(t, client, server)
+		checkKeys(t, <-client.result, <-server.result)
+		client.Close()
+		server.Close()
+	})
+}
+
+func TestCertificate(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		cfg  CertificateConfig
+		want string
+	}{
+		{"default", CertificateConfig{}, "ECDSA-SHA256"},
+		{"ECDSA 384", CertificateConfig{Signature: crypto.SHA384}, "ECDSA-SHA384"},
+		{"RSA", CertificateConfig{Key: RSA}, "SHA256-RSA"},
+		{"RSA 512", CertificateConfig{Key: RSA, RSABits: 3072, Signature: crypto.SHA512}, "SHA512-RSA"},
+	} {
+		c, err := NewCertificate(tt.cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := c.Leaf().SignatureAlgorithm.String(); got != tt.want {
+			t.Errorf("%s: %s, want %s", tt.name, got, tt.want)
+		}
+		if err := c.Leaf().CheckSignature(c.Leaf().SignatureAlgorithm, c.Leaf().RawTBSCertificate, c.Leaf().Signature); err != nil {
+			t.Errorf("%s: %v", tt.name, err)
+		}
+		for name, n := range map[string]int{"sha-1": 20, "sha-224": 28, "sha-256": 32, "SHA-384": 48, "sha-512": 64, "md5": 0} {
+			if got := c.Fingerprint(name); len(got) != n {
+				t.Errorf("%s: %s of %d bytes, want %d", tt.name, name, len(got), n)
+			}
+		}
+	}
+	for _, cfg := range []CertificateConfig{{Key: 7}, {Signature: crypto.MD5}, {Key: RSA, RSABits: 10}} {
+		if _, err := NewCertificate(cfg); err == nil {
+			t.Errorf("%+v: accepted", cfg)
+		}
+	}
+}
+
+func TestCertificateRenewal(t *testing.T) {
+	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	s, err := NewCertificates(CertificateConfig{Now: func() time.Time { return now }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	first, _ := s.Current()
+	if got := first.Leaf().NotAfter.Sub(now); got != certificateLife {
+		t.Errorf("valid for %v", got)
+	}
+	now = now.Add(certificateLife/2 - time.Second)
+	if c, _ := s.Current(); c != first {
+		t.Error("replaced too early")
+	}
+	now = now.Add(time.Second)
+	second, _ := s.Current()
+	if second == first {
+		t.Error("not replaced after half its life")
+	}
+	// Renewal that fails keeps the old one while it is valid.
+	s.cfg.Key = 7
+	now = now.Add(certificateLife/2 + time.Hour)
+	if c, err := s.Current(); c != second || err != nil {
+		t.Errorf("%v", err)
+	}
+	now = now.Add(certificateLife)
+	if _, err := s.Current(); err == nil {
+		t.Error("an expired certificate is handed out")
+	}
+	if _, err := NewCertificates(CertificateConfig{Key: 7}); err == nil {
+		t.Error("no key type 7")
+	}
+}
+
+func TestRSACertificates(t *testing.T) {
+	rsaCert, err := NewCertificate(CertificateConfig{Key: RSA})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, who := range []Role{Client, Server} {
+		synctest.Test(t, func(t *testing.T) {
+			client, server := link(t, nil, nil, func(r Role, c *Config) {
+				if r == who {
+					c.Certificate = rsaCert
+				}
+			})
+			if who == Client {
+				client.cert = rsaCert
+			} else {
+				server.cert = rsaCert
+			}
+			start(t, client, server)
+			start(t, server, client)
+			checkKeys(t, <-client.result, <-server.result)
+			client.Close()
+			server.Close()
+		})
+	}
+}
+
+func FuzzDeliver(f *testing.F) {
+	f.Add(clientHelloLike())
+	f.Add([]byte{21, 0xfe, 0xfd, 0, 0, 0, 0, 0, 0, 0, 1, 0, 2, 2, 40})
+	f.Add([]byte{22, 0xfe, 0xfd, 0, 1, 0, 0, 0, 0, 0, 1, 0, 3, 9, 9, 9})
+	f.Fuzz(func(t *testing.T, b []byte) {
+		// Both roles read it while they wait for the far end.
+		for _, role := range []Role{Client, Server} {
+			e := newEnd(t, role, testCertificates[0], func([]byte) {}, nil)
+			e.Deliver(b)
+			e.Deliver(b)
+			start(t, e, &end{cert: testCertificates[1]})
+			e.Close()
+			if r := <-e.result; r.Err == nil {
+				t.Fatal("keys out of thin air")
+			}
+		}
+	})
+}

@@ -1,0 +1,293 @@
+package dtls
+
+import (
+	"context"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	pion "github.com/pion/dtls/v3"
+
+	"rtpsidecar/relay/srtp"
+)
+
+// Role is our side of the handshake.
+type Role uint8
+
+// The roles: setup:passive waits for a ClientHello, setup:active sends it.
+const (
+	Server Role = iota
+	Client
+)
+
+func (r Role) String() string {
+	if r == Client {
+		return "active"
+	}
+	return "passive"
+}
+
+// State is how far a Keyer is.
+type State int32
+
+// The states.
+const (
+	StateNew       State = iota // the role is not known
+	StateWaiting                // server that has not heard of its client
+	StateHandshake              // under way
+	StateConnected              // keys are there
+	StateFailed                 // see Result.Err
+	StateClosed                 // ended after it was connected, or by us
+)
+
+func (s State) String() string {
+	return [...]string{"new", "waiting", "handshake", "connected", "failed", "closed"}[s]
+}
+
+// Defaults of Config.
+const (
+	defaultMTU     = 1200
+	defaultTimeout = 30 * time.Second
+
+	// defaultFlightInterval is how long an unanswered flight waits to be repeated. RFC 6347 section 4.2.4.1 begins with
+	// a second and doubles it each time; a call cannot wait a second for one lost packet, nor a far end that becomes
+	// ready late for the end of a doubled pause. At one kilobyte a flight this stays below one audio stream.
+	defaultFlightInterval = 250 * time.Millisecond
+)
+
+// Config is what a Keyer needs. Certificate, Send and OnResult are required.
+type Config struct {
+	Certificate *Certificate
+
+	// Send puts one datagram on the wire. It is called from goroutines of the Keyer, never twice at once, and never
+	// after Close has returned. It must not block nor call the Keyer, and must not keep the bytes.
+	Send func(datagram []byte)
+	// OnResult is called once after Start, from the Keyer's goroutine. It must not call Close.
+	OnResult func(Result)
+	// OnClose, when not nil, is called once after a successful result, when the association ends: ErrPeerClosed or
+	// ErrClosed. It must not call Close.
+	OnClose func(error)
+
+	// Suites are offered and accepted, in order of preference; nil: all that have a protection profile.
+	Suites []*srtp.Suite
+	// StrictOrder makes a server choose by that order alone. Otherwise it takes AES_CM_128_HMAC_SHA1_80 when offered,
+	// which every WebRTC endpoint offers (RFC 8827 section 6.5) and which the kernel path knows.
+	StrictOrder bool
+	// VerifyHello makes a server send a cookie first, so that a forged ClientHello cannot take the real client's place.
+	// It costs a round trip and is of no use where only a validated path is heard.
+	VerifyHello bool
+
+	MTU            int           // of one datagram in bytes, 0: 1200
+	FlightInterval time.Duration // 0: 250 ms
+	Timeout        time.Duration // for the handshake, of a server from the first datagram on; 0: 30 s
+	Logger         *slog.Logger  // nil: none
+}
+
+// Result is the outcome of a handshake. When Err is not nil the rest is zero.
+type Result struct {
+	Suite         *srtp.Suite
+	Local, Remote srtp.Params // what we send and what we receive is protected with
+
+	RemoteFingerprintHash string // of the fingerprint that matched: "sha-256"
+	Err                   error
+}
+
+// Keyer runs one association: New, any number of Deliver, Start once, Close. A new association is a new Keyer.
+// All methods are safe for concurrent use.
+type Keyer struct {
+	cfg   Config
+	pipe  *pipe
+	state atomic.Int32
+
+	cancel context.CancelFunc
+	done   chan struct{} // closed when the goroutine has ended
+
+	mu      sync.Mutex
+	started bool
+	closed  bool
+}
+
+// New makes a Keyer without a role. It keeps what is delivered and sends nothing; it has no goroutine until Start.
+func New(cfg Config) (*Keyer, error) {
+	if cfg.Certificate == nil || cfg.Send == nil || cfg.OnResult == nil {
+		return nil, errors.New("dtls: certificate, send and result function are required")
+	}
+	if cfg.Suites == nil {
+		cfg.Suites = DefaultSuites()
+	}
+	if i := slices.IndexFunc(cfg.Suites, func(s *srtp.Suite) bool { return s.Profile == 0 }); i >= 0 {
+		return nil, fmt.Errorf("dtls: %s has no protection profile", cfg.Suites[i])
+	}
+	if len(cfg.Suites) == 0 {
+		return nil, ErrNoProfile
+	}
+	if cfg.MTU == 0 {
+		cfg.MTU = defaultMTU
+	}
+	if cfg.FlightInterval == 0 {
+		cfg.FlightInterval = defaultFlightInterval
+	}
+	if cfg.Timeout == 0 {
+		cfg.Timeout = defaultTimeout
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	k := &Keyer{cfg: cfg, pipe: newPipe(cfg.Send), done: make(chan struct{})}
+	return k, nil
+}
+
+// DefaultSuites are the suites that have a protection profile, strongest first.
+func DefaultSuites() []*srtp.Suite {
+	return slices.DeleteFunc(srtp.Suites(), func(s *srtp.Suite) bool { return s.Profile == 0 })
+}
+
+// Deliver hands over one received datagram, which is copied. It never blocks. False: the datagram was dropped, because
+// it is not DTLS, the queue is full or the Keyer closed.
+func (k *Keyer) Deliver(datagram []byte) bool {
+	return plausible(datagram) && k.pipe.push(datagram)
+}
+
+// State is how far the Keyer is.
+func (k *Keyer) State() State { return State(k.state.Load()) }
+
+// Start begins the handshake with our role and the far end's fingerprints, any of which must match its certificate. The
+// end of ctx ends the association too. ErrStarted and ErrClosed say that it is too late, ErrFingerprint that no
+// fingerprint is of a known hash function, so that no certificate could match.
+func (k *Keyer) Start(ctx context.Context, role Role, fingerprints []Fingerprint) error {
+	if !known(fingerprints) {
+		return ErrFingerprint
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	switch {
+	case k.closed:
+		return ErrClosed
+	case k.started:
+		return ErrStarted
+	}
+	k.started = true
+	ctx, k.cancel = context.WithCancel(ctx)
+	if role == Server {
+		k.state.Store(int32(StateWaiting))
+	} else {
+		k.state.Store(int32(StateHandshake))
+	}
+	go k.run(ctx, role, slices.Clone(fingerprints))
+	return nil
+}
+
+// Close ends the association with a close_notify, if it was connected, and returns when the Keyer's goroutine has ended
+// and nothing more is sent. Before Start it just forgets what was delivered.
+func (k *Keyer) Close() error {
+	k.mu.Lock()
+	k.closed = true
+	started := k.started
+	k.mu.Unlock()
+	if !started {
+		k.state.Store(int32(StateClosed))
+		return k.pipe.Close()
+	}
+	k.cancel()
+	<-k.done
+	return nil
+}
+
+// Abandon is Close without a close_notify. It is for an association that another takes the place of: browsers that
+// receive a close_notify for the old one end the new one too.
+func (k *Keyer) Abandon() {
+	k.pipe.silence()
+	k.Close()
+}
+
+// run is the Keyer's goroutine, from Start to the end of ctx or of the association.
+func (k *Keyer) run(ctx context.Context, role Role, fingerprints []Fingerprint) {
+	defer close(k.done)
+	defer k.cancel()
+	defer k.pipe.Close()
+
+	conn, result := k.handshake(ctx, role, fingerprints)
+	if result.Err != nil {
+		if ctx.Err() != nil {
+			result.Err = fmt.Errorf("%w: %w", ErrClosed, result.Err)
+			k.state.Store(int32(StateClosed))
+		} else {
+			k.state.Store(int32(StateFailed))
+		}
+		k.cfg.OnResult(result)
+		return
+	}
+	k.state.Store(int32(StateConnected))
+	k.cfg.OnResult(result)
+	err := k.watch(ctx, conn)
+	k.state.Store(int32(StateClosed))
+	conn.Close()
+	if k.cfg.OnClose != nil {
+		k.cfg.OnClose(err)
+	}
+}
+
+// handshake returns a connection exactly when the result has no error.
+func (k *Keyer) handshake(ctx context.Context, role Role, fingerprints []Fingerprint) (*pion.Conn, Result) {
+	if role == Server {
+		// A client may come late: it waits for its own signalling. Until it does, there is nothing but this goroutine.
+		if err := k.pipe.wait(ctx); err != nil {
+			return nil, Result{Err: fmt.Errorf("no client: %w", err)}
+		}
+		k.state.Store(int32(StateHandshake))
+	}
+	ctx, cancel := context.WithTimeout(ctx, k.cfg.Timeout)
+	defer cancel()
+
+	var hash string
+	verify := func(certificates [][]byte, _ [][]*x509.Certificate) error {
+		if len(certificates) == 0 {
+			return ErrFingerprint
+		}
+		if hash = match(certificates[0], fingerprints); hash == "" {
+			return ErrFingerprint
+		}
+		return nil
+	}
+	conn, err := k.connect(role, verify)
+	if err != nil {
+		return nil, Result{Err: err}
+	}
+	if err := conn.HandshakeContext(ctx); err != nil {
+		conn.Close()
+		return nil, Result{Err: fmt.Errorf("handshake as %s: %w", role, err)}
+	}
+	result, err := export(conn, role)
+	if err == nil && hash == "" {
+		err = ErrFingerprint // no certificate was looked at
+	}
+	if err != nil {
+		conn.Close()
+		return nil, Result{Err: err}
+	}
+	result.RemoteFingerprintHash = hash
+	return conn, result
+}
+
+// watch reads until the association ends and says why. Peers of media send no application data; what comes is dropped.
+func (k *Keyer) watch(ctx context.Context, conn *pion.Conn) error {
+	stop := context.AfterFunc(ctx, func() { conn.SetReadDeadline(time.Unix(1, 0)) })
+	defer stop()
+	for {
+		var b [1]byte
+		switch _, err := conn.Read(b[:]); {
+		case ctx.Err() != nil:
+			return ErrClosed
+		case errors.Is(err, io.EOF), errors.Is(err, pion.ErrConnClosed):
+			return ErrPeerClosed
+		case err != nil:
+			k.cfg.Logger.Debug("dtls record dropped", "error", err)
+		}
+	}
+}
