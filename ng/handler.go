@@ -6,7 +6,8 @@ import (
 	"time"
 )
 
-// Request is one decoded message. It belongs to the handler.
+// Request is one decoded message. It belongs to the handler. Its strings share one copy of the message: clone those
+// (strings.Clone) that are kept longer than the request.
 type Request struct {
 	Command  string // the value of "command", verbatim
 	Dict     *Dict
@@ -14,7 +15,7 @@ type Request struct {
 	Received time.Time
 }
 
-// Reply is a handler's answer. Keys are written in their order, then "result" (and "error-reason" before it).
+// Reply is a handler's answer. Its keys are written in their order, then "result", then "error-reason".
 type Reply struct {
 	Dict   Dict   // without "result" and "error-reason"
 	Result string // "" means "ok"
