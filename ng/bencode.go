@@ -35,7 +35,7 @@ func ParseBencode(b []byte) (v Value, rest []byte, err error) {
 // parseBencode is ParseBencode on a string, which the value's strings alias; n is the number of bytes read.
 func parseBencode(s string) (v Value, n int, err error) {
 	var room struct { // keeps the stacks of a usual request off the heap
-		values  [16]Value
+		values  [40]Value
 		entries [32]Entry
 	}
 	p := bencodeParser{s: s, values: room.values[:0], entries: room.entries[:0]}
