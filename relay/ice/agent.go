@@ -24,7 +24,7 @@ const (
 
 // Config is what a new agent knows of its own side. Locals is kept and must not be changed afterwards.
 type Config struct {
-	Local       Credentials
+	Local       Credentials // empty: drawn from Rand
 	Controlling bool
 	Lite        bool   // we only answer checks, RFC 8445 section 2.5
 	TieBreaker  uint64 // 0: drawn from Rand
@@ -59,7 +59,11 @@ func (g *generation) setRemote(c Credentials) {
 	g.username = []byte(c.Ufrag + ":" + g.local.Ufrag)
 }
 
-func newGeneration(local Credentials) *generation {
+// newGeneration draws missing credentials: an empty password would let everybody in.
+func (a *Agent) newGeneration(local Credentials) *generation {
+	if local.Ufrag == "" || local.Pwd == "" {
+		local = NewCredentials(a.cfg.Rand)
+	}
 	return &generation{local: local, localKey: stun.MessageIntegrity(local.Pwd)}
 }
 
@@ -123,8 +127,9 @@ func New(cfg Config) *Agent {
 	cfg.Software = cfg.Software[:min(len(cfg.Software), 128)]
 	a := &Agent{
 		cfg: cfg, controlling: cfg.Controlling && !cfg.Lite, tieBreaker: cfg.TieBreaker,
-		gen: newGeneration(cfg.Local), software: []byte(cfg.Software),
+		software: []byte(cfg.Software),
 	}
+	a.gen = a.newGeneration(cfg.Local)
 	if a.tieBreaker == 0 {
 		a.tieBreaker = a.random64()
 	}
@@ -138,8 +143,13 @@ func New(cfg Config) *Agent {
 
 // SetRemote tells the peer's credentials and candidates and starts the checks. Candidates handed to AddRemote before
 // are kept. Other credentials than before restart the session towards the peer, as Restart does for our side, with
-// the selected pairs kept until new ones are nominated; the same credentials again only add the candidates.
+// the selected pairs kept until new ones are nominated; the same credentials again only add the candidates, as do
+// empty ones.
 func (a *Agent) SetRemote(now time.Time, r Remote) {
+	if r.Ufrag == "" || r.Pwd == "" {
+		a.AddRemote(now, r.End, r.Candidates...)
+		return
+	}
 	if a.gen.known && a.gen.remote != r.Credentials {
 		a.renew(a.gen.local)
 	}
@@ -191,7 +201,7 @@ func (a *Agent) Restart(now time.Time, local Credentials, controlling bool) {
 func (a *Agent) renew(local Credentials) {
 	before := a.gen
 	sameLocal := before.local == local
-	a.gen = newGeneration(local)
+	a.gen = a.newGeneration(local)
 	a.remotes, a.pairs, a.triggered = nil, nil, nil
 	a.txs = slices.DeleteFunc(a.txs, func(t transaction) bool { return !t.consent })
 	for c := range a.components {
@@ -265,7 +275,7 @@ func (a *Agent) addRemote(c *Candidate) {
 	if known := a.remoteAt(c.Component, addr); known != nil {
 		if known.Type == PeerReflexive && c.Type != PeerReflexive {
 			// Now we know what it is. Its priority and foundation are those signalled, RFC 8838 section 11.
-			known.Type, known.Priority, known.Foundation = c.Type, c.Priority, c.Foundation
+			known.Type, known.Priority, known.Foundation, known.learned = c.Type, c.Priority, c.Foundation, false
 			for _, p := range a.pairs {
 				if p.remote == known {
 					a.setPriority(p)

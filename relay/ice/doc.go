@@ -13,7 +13,8 @@
 // It follows RFC 8445 with regular nomination, RFC 7675 (consent), RFC 8838 (trickle), RFC 8863 (patience before
 // failure), and tolerates RFC 5245 peers with aggressive nomination and peers that nominate anew. A pair is selected
 // only after a check on it was answered with the right password; as an ICE-lite agent, which sends no checks, after
-// an authenticated check with USE-CANDIDATE came in.
+// an authenticated check with USE-CANDIDATE came in. Two lite agents can prove nothing to each other: then there is no
+// use in an agent.
 //
 // Life of one check: [Agent.SetRemote] forms pairs (candidate.go, pair.go), pace sends one request each 20 ms
 // (check.go), the answer comes back by [Agent.Input] (input.go, response.go) and may select the pair (nominate.go).

@@ -55,6 +55,7 @@ func (a *Agent) request(now time.Time, local int, from netip.AddrPort) {
 		a.sendError(codeUnauthorized, nil, local, from)
 		return
 	}
+	a.stats.LastGood = now
 	if len(m.unknown) > 0 {
 		a.stats.UnknownAttributes++
 		a.sendError(codeUnknownAttribute, g.localKey, local, from)
@@ -156,7 +157,7 @@ func (a *Agent) checked(now time.Time, e *early) {
 	}
 	p := a.find(e.local, r)
 	if p == nil {
-		if p = a.addPair(e.local, r); p == nil {
+		if p = a.addPair(e.local, r, true); p == nil {
 			return
 		}
 	}

@@ -162,6 +162,13 @@ func (a *Agent) keepConsent(now time.Time) {
 		if now.Before(p.nextConsent) {
 			continue
 		}
+		if q := a.moved(now, p); q != nil {
+			a.choose(now, q, p.nominated)
+			if a.controlling {
+				a.trigger(q, true)
+			}
+			p = q
+		}
 		a.scheduleConsent(now, p)
 		if a.cfg.Lite {
 			a.sendIndication(p)
@@ -173,6 +180,21 @@ func (a *Agent) keepConsent(now time.Time) {
 		t.next = now.Add(consentTimeout)
 		a.sendRequest(t)
 	}
+}
+
+// moved finds the pair over which the peer has come since the selected one fell silent: its NAT has bound it anew. A
+// peer that does not notice will not nominate that pair, and media would be lost until consent is.
+func (a *Agent) moved(now time.Time, s *pair) (to *pair) {
+	if a.cfg.Lite || s.gen != a.gen || now.Sub(s.lastResponse) < 2*consentInterval {
+		return nil
+	}
+	for _, p := range a.pairs {
+		if p != s && p.local == s.local && p.fresh(now) && p.lastRequest.After(s.lastRequest) &&
+			p.lastResponse.After(s.lastResponse) && (to == nil || p.lastRequest.After(to.lastRequest)) {
+			to = p
+		}
+	}
+	return to
 }
 
 // lose takes a selected pair away after its consent has gone. Another one that is proven takes its place.

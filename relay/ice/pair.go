@@ -86,7 +86,7 @@ func (a *Agent) pairRemote(r *remoteCandidate) {
 	for i := range a.cfg.Locals {
 		l := &a.cfg.Locals[i]
 		if l.Component == r.Component && pairable(l.Addr.Addr().Unmap(), r.Addr.Addr()) && a.find(i, r) == nil {
-			a.addPair(i, r)
+			a.addPair(i, r, false)
 		}
 	}
 }
@@ -100,8 +100,9 @@ func (a *Agent) find(local int, r *remoteCandidate) *pair {
 	return nil
 }
 
-// addPair appends a frozen pair. In a full list it takes the place of the least promising pair, or nil is returned.
-func (a *Agent) addPair(local int, r *remoteCandidate) *pair {
+// addPair appends a frozen pair. In a full list it takes the place of the least promising pair that is not better; one
+// that is alive, for a check came over it, is better than any that is not under way. Otherwise nil is returned.
+func (a *Agent) addPair(local int, r *remoteCandidate, alive bool) *pair {
 	l := &a.cfg.Locals[local]
 	if zone := l.Addr.Addr().Zone(); zone != "" && r.Addr.Addr().IsLinkLocalUnicast() && r.Addr.Addr().Zone() == "" {
 		r.Addr = netip.AddrPortFrom(r.Addr.Addr().WithZone(zone), r.Addr.Port())
@@ -115,7 +116,7 @@ func (a *Agent) addPair(local int, r *remoteCandidate) *pair {
 				victim = q
 			}
 		}
-		if victim == nil || victim.priority >= p.priority {
+		if victim == nil || !alive && victim.priority >= p.priority {
 			return nil
 		}
 		a.removePairs(func(q *pair) bool { return q == victim })

@@ -67,7 +67,7 @@ func (a *Agent) refused(now time.Time, t *transaction) {
 // answered handles a success response.
 func (a *Agent) answered(now time.Time, t *transaction) {
 	p := t.pair
-	p.lastResponse = now
+	p.lastResponse, a.stats.LastGood = now, now
 	if t.sent == 1 {
 		p.rtt = now.Sub(t.first)
 	}

@@ -342,3 +342,35 @@ func TestFallback(t *testing.T) {
 	}
 	agree(t, a, b, 1)
 }
+
+// A peer whose NAT binds it anew is followed before consent is lost, in either role, and so is one that nominates.
+func TestRebinding(t *testing.T) {
+	for _, r := range []struct {
+		name                    string
+		controlling, aggressive bool
+		within                  time.Duration
+	}{
+		{"controlling", true, false, 22 * time.Second},
+		{"controlled", false, false, 22 * time.Second},
+		{"aggressive peer", false, true, 10 * time.Second},
+	} {
+		t.Run(r.name, func(t *testing.T) {
+			n := newNetwork(t, 14)
+			a, b := n.node("a", Config{Controlling: r.controlling}, a1), n.node("b", Config{Controlling: !r.controlling}, b1)
+			b.nat = newNAT(portRestricted, "203.0.113.2")
+			b.aggressive = r.aggressive
+			call(t, n, a, b)
+			n.run(20*time.Second, nil)
+			b.nat = newNAT(portRestricted, "203.0.113.3")
+			if !n.run(r.within, func() bool { return a.selected[1].Remote.Addr() == b.nat.ext }) {
+				n.dump()
+				t.Fatalf("selected %s", a.pairOf(1))
+			}
+			n.run(time.Minute, nil)
+			agree(t, a, b, 1)
+			if len(a.lost)+len(b.lost) > 0 || a.State() != StateCompleted {
+				t.Errorf("consent lost at %v and %v; %v", a.lost, b.lost, a.State())
+			}
+		})
+	}
+}

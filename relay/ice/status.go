@@ -29,6 +29,8 @@ type Stats struct {
 
 	CandidatesIgnored uint64 // remote ones: TCP, host names, too many
 
+	// LastGood is when the peer's newest authenticated check or answer came.
+	LastGood time.Time
 	// LastBad and LastBadFrom are the newest check with bad credentials.
 	LastBad     time.Time
 	LastBadFrom netip.AddrPort
