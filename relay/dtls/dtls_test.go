@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -62,7 +63,8 @@ func newEnd(t testing.TB, role Role, cert *Certificate, send func([]byte), chang
 	return e
 }
 
-// link joins two ends; the functions see each datagram with its number in that direction and pass it on or not.
+// link joins two ends; the functions see each datagram with its number in that direction and pass it on or not. They are
+// called one at a time.
 func link(t testing.TB, clientSide, serverSide func(n int, b []byte, deliver func([]byte)), change func(Role, *Config)) (client, server *end) {
 	pass := func(_ int, b []byte, deliver func([]byte)) { deliver(b) }
 	if clientSide == nil {
@@ -78,12 +80,17 @@ func link(t testing.TB, clientSide, serverSide func(n int, b []byte, deliver fun
 			}
 		}
 	}
+	var mu sync.Mutex
 	nc, ns := 0, 0
 	client = newEnd(t, Client, testCertificates[0], func(b []byte) {
+		mu.Lock()
+		defer mu.Unlock()
 		nc++
 		clientSide(nc, b, func(b []byte) { server.Deliver(b) })
 	}, configure(Client))
 	server = newEnd(t, Server, testCertificates[1], func(b []byte) {
+		mu.Lock()
+		defer mu.Unlock()
 		ns++
 		serverSide(ns, b, func(b []byte) { client.Deliver(b) })
 	}, configure(Server))
