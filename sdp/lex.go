@@ -123,12 +123,12 @@ func parseUint(s string, limit uint64) (uint64, bool) {
 }
 
 // tail appends v to list, which shares the backing array of slab with its neighbours: lists that grow one after the
-// other, as the lines of a body do, cost one allocation for all. The result has no spare capacity, so that whoever
-// appends to it later gets a copy.
+// other, as the lines of a body do, cost one allocation for all. The result has no spare capacity there, so that
+// whoever appends to it later gets a copy; so does a list that grows again after another one did.
 func tail[T any](slab *[]T, list []T, v T) []T {
 	s, n := *slab, len(list)
-	if n > 0 && (len(s) < n || &s[len(s)-1] != &list[n-1]) {
-		s = append(s, list...)
+	if n > 0 && (len(s) == 0 || &s[len(s)-1] != &list[n-1]) {
+		return append(list, v)
 	}
 	s = append(s, v)
 	*slab = s

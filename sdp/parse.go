@@ -21,8 +21,8 @@ func Parse[T ~string | ~[]byte](text T) (*Session, error) {
 type parser struct {
 	lexer
 	s      *Session
-	m      *Media // the open media section, nil before the first
-	medias []Media
+	m      *Media  // the open media section, nil before the first
+	medias []Media // the block that media sections are taken from
 
 	originSeen, nameSeen bool
 	dir                  Direction // session level
@@ -32,6 +32,7 @@ type parser struct {
 	tlsID                string
 	extmaps              []Extmap
 	allowMixed           bool
+	shared               int // bytes of the session lines that fold copies
 
 	byPT [128]uint8 // index+1 into m.Codecs
 
@@ -45,19 +46,15 @@ type parser struct {
 }
 
 var (
-	errMisplaced = errors.New("means something only inside a media section")
+	errMisplaced = errors.New("means something only in a media section")
 	errNoPT      = errors.New("names a payload type that the media has not")
 )
 
 func (p *parser) parse() (*Session, error) {
 	body := p.lexer.rest
 	p.s = &Session{}
-	if n := strings.Count(body, "\nm="); n > 0 {
-		p.medias = make([]Media, 0, n)
-		p.s.Media = make([]*Media, 0, n)
-		p.conns = make([]Connection, 0, n+1)
-	}
 	lines := strings.Count(body, "\n")
+	p.conns = make([]Connection, 0, 4)
 	p.rest = make([]Attribute, 0, lines/6)
 	p.strings = make([]string, 0, lines/3)
 	if !p.next() {
@@ -88,9 +85,16 @@ func (p *parser) parse() (*Session, error) {
 			return nil, &LineError{Line: p.line, Text: p.text, Err: err}
 		}
 	}
+	if len(p.s.Media)*p.shared > maxFolded {
+		return nil, p.errorf("session attributes too long for %d media", len(p.s.Media))
+	}
 	p.fold()
 	return p.s, nil
 }
+
+// maxFolded bounds what copying session attributes into every media may add to a body, in bytes. Real bodies stay
+// under a tenth of it; without a bound a datagram of 64 KiB could ask for hundreds of megabytes.
+const maxFolded = 256 << 10
 
 // plainLine reads every line but a= and m=. Session lines that stray into a media section still count for the session.
 func (p *parser) plainLine(kind byte, value string) error {
@@ -130,6 +134,7 @@ func (p *parser) plainLine(kind byte, value string) error {
 			p.m.Connections = tail(&p.conns, p.m.Connections, c)
 		} else {
 			s.Connection = &c
+			p.shared += len(value)
 		}
 	case 'b':
 		typ, v, _ := strings.Cut(trim(value), ":")
@@ -232,6 +237,9 @@ func (p *parser) openMedia(value string) error {
 		format, value = field(value)
 		m.Formats = tail(&p.strings, m.Formats, format)
 	}
+	if len(p.medias) == cap(p.medias) {
+		p.medias = make([]Media, 0, 1+2*cap(p.medias))
+	}
 	p.medias = append(p.medias, m)
 	p.m = &p.medias[len(p.medias)-1]
 	p.s.Media = append(p.s.Media, p.m)
@@ -320,17 +328,21 @@ func (p *parser) sessionAttribute(key, value string) error {
 			return err
 		}
 		p.fingerprints = append(p.fingerprints, f)
+		p.shared += len(value)
 	case "tls-id":
 		p.tlsID = trim(value)
+		p.shared += len(value)
 	case "extmap":
 		e, err := ParseExtmap(value)
 		if err != nil {
 			return err
 		}
 		p.extmaps = append(p.extmaps, e)
+		p.shared += len(value)
 	case "extmap-allow-mixed":
 		p.allowMixed = true
 	case "ice-ufrag", "ice-pwd", "ice-options", "ice-lite":
+		p.shared += len(value)
 		_, err := p.iceAttribute(&p.ice, key, value)
 		return err
 	case "rtpmap", "fmtp", "rtcp-fb", "ptime", "maxptime", "crypto", "candidate", "remote-candidates",
@@ -364,6 +376,8 @@ func (p *parser) sharedAttribute(key, value string) (bool, error) {
 		m.Fingerprints = append(m.Fingerprints, f)
 	case "tls-id":
 		m.TLSID = trim(value)
+	case "group", "rtpengine":
+		return true, errors.New("means something only before the first media section")
 	default:
 		return p.iceAttribute(&m.ICE, key, value)
 	}
@@ -422,6 +436,7 @@ func (p *parser) rtpAttribute(key, value string) error {
 		m.RTCPMux = true
 	case "rtcp-mux-only":
 		m.RTCPMuxOnly = true
+		m.Rest = tail(&p.rest, m.Rest, Attribute{Key: key, Value: value})
 	case "crypto":
 		c, err := ParseCrypto(value)
 		if err != nil {

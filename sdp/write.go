@@ -182,9 +182,6 @@ func (m *Media) append(dst []byte) []byte {
 	if m.RTCPMux {
 		dst = line(dst, "a=rtcp-mux", "")
 	}
-	if m.RTCPMuxOnly {
-		dst = line(dst, "a=rtcp-mux-only", "")
-	}
 	for _, c := range m.Cryptos {
 		dst = crlf(AppendCrypto(append(dst, "a=crypto:"...), c))
 	}
