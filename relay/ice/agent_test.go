@@ -112,7 +112,7 @@ func TestSingleFaults(t *testing.T) {
 		{"role conflict, controlled", Config{TieBreaker: 5}, Config{TieBreaker: 5}},
 	}
 	for _, r := range rows {
-		for _, copies := range []int{0, 2} {
+		for _, copies := range []int{0, 1, 2} { // 1: late
 			for _, aggressive := range []bool{false, true} {
 				t.Run(r.name, func(t *testing.T) {
 					total := 1
@@ -123,6 +123,12 @@ func TestSingleFaults(t *testing.T) {
 								return copies
 							}
 							return 1
+						}
+						n.late = func(i int) time.Duration {
+							if i == k && copies == 1 {
+								return 250 * time.Millisecond
+							}
+							return 0
 						}
 						a, b := n.node("a", r.a, a1, a2), n.node("b", r.b, b1, b2)
 						a.aggressive, b.aggressive = aggressive, aggressive

@@ -25,6 +25,7 @@ type network struct {
 	loss               float64
 	minDelay, maxDelay time.Duration
 	verdict            func(n int) int                    // copies of the n-th datagram to deliver; nil: one
+	late               func(n int) time.Duration          // what the n-th datagram is held back; nil: nothing
 	cut                func(src, dst netip.AddrPort) bool // datagrams that vanish
 }
 
@@ -152,6 +153,10 @@ func (x *node) send(src, dst netip.AddrPort, pkt []byte) {
 	if n.verdict != nil {
 		copies = n.verdict(n.sent)
 	}
+	held := time.Duration(0)
+	if n.late != nil {
+		held = n.late(n.sent)
+	}
 	n.sent++
 	if n.cut != nil && n.cut(src, dst) {
 		return
@@ -160,7 +165,7 @@ func (x *node) send(src, dst netip.AddrPort, pkt []byte) {
 		if n.rng.Float64() < n.loss {
 			continue
 		}
-		delay := n.minDelay
+		delay := n.minDelay + held
 		if d := n.maxDelay - n.minDelay; d > 0 {
 			delay += time.Duration(n.rng.Int64N(int64(d)))
 		}

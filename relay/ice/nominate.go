@@ -76,10 +76,12 @@ func (a *Agent) nominate(now time.Time) {
 // aggressive nomination makes, the one of highest priority counts (RFC 5245 section 8.1.1.2). A peer that nominates
 // anew says so by its counter or by leaving the better pair alone.
 func (a *Agent) chooseNominated(now time.Time, p *pair) {
-	s := a.components[p.component].selected
-	if a.nominated(p.component) && s != p && p.nomination <= s.nomination && p.priority < s.priority &&
-		now.Sub(s.lastNominated) < renominateAfter {
-		return
+	if s := a.components[p.component].selected; a.nominated(p.component) && s != p {
+		older := p.nomination < s.nomination
+		worse := p.nomination == s.nomination && p.priority < s.priority
+		if older || worse && now.Sub(s.lastNominated) < renominateAfter {
+			return
+		}
 	}
 	a.choose(now, p, true)
 }

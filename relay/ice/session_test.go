@@ -374,3 +374,21 @@ func TestRebinding(t *testing.T) {
 		})
 	}
 }
+
+// The counter of a peer that renominates decides at once, whatever the priorities.
+func TestNominationCounter(t *testing.T) {
+	n := newNetwork(t, 15)
+	a := n.node("a", Config{Lite: true}, a6, a1)
+	b := n.node("b", Config{Controlling: true}, b6, b1)
+	call(t, n, a, b)
+	for _, r := range []struct {
+		counter     uint32
+		local, want int
+	}{{0, 0, 0}, {7, 1, 1}, {3, 0, 1}, {8, 0, 0}} {
+		a.checked(n.now, &early{local: r.local, from: b.addrs[r.local], priority: 9, nomination: r.counter, useCand: true})
+		a.drain()
+		if got := a.selected[1].Local; got != r.want {
+			t.Errorf("counter %d on local %d: selected local %d, want %d", r.counter, r.local, got, r.want)
+		}
+	}
+}
