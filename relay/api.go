@@ -79,6 +79,10 @@ const (
 type Settings struct {
 	Opaque bool // not RTP: datagrams pass unread, one component
 
+	// Signalling numbers the offers and answers of the dialogue: any change says that there was one. It un-confirms what
+	// was learnt and restarts the learning window, as a change of a remote address or of the learning rules does.
+	Signalling int
+
 	Remote     [2]netip.AddrPort // where to send, from SDP; zero: unknown; an unspecified address: hold, send nothing
 	RemoteSeen bool              // the far side's SDP is known and it was told our port: learning may begin
 	Muxed      bool              // RTCP is sent on component RTP
@@ -153,7 +157,11 @@ type Route struct {
 	PTs     PTSet      // payload types of this section; empty: any
 	Discard bool       // received RTP is dropped (the far side said recvonly or inactive, block media); RTCP passes
 	Silence SilenceSet // payload types whose payload is replaced by silence (silence media)
-	Sinks   []Sink
+
+	// ClockRates are in Hz by payload type, 0 unknown; they are needed for the jitter only. Nil: those of RFC 3551.
+	ClockRates *[128]uint32
+
+	Sinks []Sink
 }
 
 // PTSet is a set of RTP payload types 0..127.

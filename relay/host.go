@@ -1,0 +1,303 @@
+package relay
+
+import (
+	"cmp"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/big"
+	"net"
+	"net/netip"
+	"runtime"
+	"slices"
+	"sync"
+	"time"
+)
+
+// Config is what a Host is made from.
+type Config struct {
+	Interfaces []Interface
+	Workers    int           // media threads; 0: one per CPU
+	Rest       time.Duration // how long a closed port is not reused; 0: DefaultRest; negative: not at all
+	TOS        int           // of transports whose Settings.TOS is negative; 0 leaves the system's default
+	Log        *slog.Logger  // nil: none
+
+	Now func() time.Time                                          // nil: time.Now
+	IO  func(workers int, now func() time.Time) (PacketIO, error) // nil: the system's sockets
+}
+
+// Host owns the local interfaces, their ports, the workers and the timers. It is safe for concurrent use.
+type Host struct {
+	cfg    Config
+	log    *slog.Logger
+	now    func() time.Time
+	io     PacketIO
+	ifaces []*iface
+	events events
+	timers *timers
+
+	mu         sync.Mutex
+	closed     bool
+	transports map[*Transport]struct{}
+	affinity   map[uint64]*affinity
+	load       []int // transports of each worker
+}
+
+// iface is one Interface with its share of a port pool.
+type iface struct {
+	Interface
+	foundation string // of candidates on this address, for the life of the process
+	ports      portRange
+	pool       *portPool
+
+	in, out Counters // of closed transports; Host.mu
+}
+
+// affinity is the worker chosen for a TransportConfig.Affinity in use.
+type affinity struct {
+	worker, users int
+}
+
+// New starts the workers. The caller closes the Host.
+func New(cfg Config) (*Host, error) {
+	cfg.Workers = cmp.Or(max(cfg.Workers, 0), runtime.GOMAXPROCS(0))
+	cfg.Rest = max(cmp.Or(cfg.Rest, DefaultRest), 0)
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	if cfg.IO == nil {
+		cfg.IO = newIO
+	}
+	h := &Host{
+		cfg: cfg, log: cfg.Log, now: cfg.Now,
+		events:     events{queue: make(chan Event, eventQueue)},
+		transports: map[*Transport]struct{}{},
+		affinity:   map[uint64]*affinity{},
+		load:       make([]int, cfg.Workers),
+	}
+	if err := h.addInterfaces(cfg.Interfaces); err != nil {
+		return nil, err
+	}
+	var err error
+	if h.io, err = cfg.IO(cfg.Workers, cfg.Now); err != nil {
+		return nil, fmt.Errorf("media sockets: %w", err)
+	}
+	h.load = make([]int, h.io.Workers())
+	h.timers = newTimers(cfg.Now)
+	return h, nil
+}
+
+func (h *Host) addInterfaces(list []Interface) error {
+	if len(list) == 0 {
+		return errors.New("no interface")
+	}
+	pools := map[netip.Addr]*portPool{}
+	for _, i := range list {
+		i.Local = i.Local.Unmap()
+		if !i.Local.IsValid() {
+			return fmt.Errorf("interface %s: no local address", i.Name)
+		}
+		if !i.Advertised.IsValid() {
+			i.Advertised = i.Local
+		}
+		if i.PortMin == 0 || i.PortMin > i.PortMax {
+			return fmt.Errorf("interface %s: port range %d-%d is empty", i.Name, i.PortMin, i.PortMax)
+		}
+		pool := pools[i.Local]
+		if pool == nil {
+			pool = newPortPool(h.cfg.Rest, h.now)
+			pools[i.Local] = pool
+		}
+		f := &iface{
+			Interface:  i,
+			foundation: randomName(16),
+			ports:      portRange{min: int(i.PortMin), max: int(i.PortMax), excluded: new(portSet)},
+			pool:       pool,
+		}
+		for _, p := range i.Exclude {
+			f.ports.excluded.add(int(p))
+		}
+		h.ifaces = append(h.ifaces, f)
+	}
+	return nil
+}
+
+// randomName is n random letters and digits.
+func randomName(n int) string {
+	const alphabet = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+	b := make([]byte, n)
+	for i := range b {
+		k, _ := rand.Int(rand.Reader, big.NewInt(int64(len(alphabet)))) // crypto/rand never fails
+		b[i] = alphabet[k.Int64()]
+	}
+	return string(b)
+}
+
+// Close closes all transports and ends all goroutines before it returns. The channel of Events stays open.
+func (h *Host) Close() error {
+	h.mu.Lock()
+	h.closed = true
+	open := make([]*Transport, 0, len(h.transports))
+	for t := range h.transports {
+		open = append(open, t)
+	}
+	h.mu.Unlock()
+	for _, t := range open {
+		t.Close()
+	}
+	h.timers.close()
+	return h.io.Close()
+}
+
+// Events is the queue of what happened. One goroutine should drain it; see [Event].
+func (h *Host) Events() <-chan Event { return h.events.queue }
+
+// Open binds the ports of a new transport. Errors are ErrNoPorts, net.ErrClosed, an unknown interface, and those of the
+// system. An address beside the primary one that has no ports left, or has left the machine, is done without.
+func (h *Host) Open(cfg TransportConfig) (*Transport, error) {
+	ifaces := h.choose(cfg.Interface, cfg.Family)
+	if len(ifaces) == 0 {
+		return nil, fmt.Errorf("unknown interface %q", cfg.Interface)
+	}
+	if cfg.PrimaryOnly {
+		ifaces = ifaces[:1]
+	}
+	t := newTransport(h, cfg)
+	t.worker = h.assign(cfg.Affinity)
+	for i, f := range ifaces {
+		err := t.bind(f)
+		if err == nil {
+			continue
+		}
+		if i == 0 {
+			t.Close()
+			return nil, err
+		}
+		t.log.Warn("no port on further address", "address", f.Local, "err", err)
+	}
+	h.mu.Lock()
+	closed := h.closed
+	if !closed {
+		h.transports[t] = struct{}{}
+	}
+	h.mu.Unlock()
+	if closed {
+		t.Close()
+		return nil, net.ErrClosed
+	}
+	return t, nil
+}
+
+// choose lists the addresses of a logical interface, the wanted family's first one in front.
+func (h *Host) choose(name string, wish FamilyWish) []*iface {
+	var list []*iface
+	for _, f := range h.ifaces {
+		if f.Name == name {
+			list = append(list, f)
+		}
+	}
+	if wish != AnyFamily {
+		slices.SortStableFunc(list, func(a, b *iface) int {
+			wrong := func(f *iface) int {
+				if f.Local.Is4() == (wish == WantIPv4) {
+					return 0
+				}
+				return 1
+			}
+			return wrong(a) - wrong(b)
+		})
+	}
+	return list
+}
+
+// assign picks a worker: the one that others of the same affinity have, else the least loaded.
+func (h *Host) assign(key uint64) int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if a := h.affinity[key]; a != nil && key != 0 {
+		a.users++
+		h.load[a.worker]++
+		return a.worker
+	}
+	w := 0
+	for i, n := range h.load {
+		if n < h.load[w] {
+			w = i
+		}
+	}
+	h.load[w]++
+	if key != 0 {
+		h.affinity[key] = &affinity{worker: w, users: 1}
+	}
+	return w
+}
+
+// forget takes out a transport, once, when it is closed, and keeps its counters.
+func (h *Host) forget(t *Transport) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	delete(h.transports, t)
+	h.load[t.worker]--
+	if a := h.affinity[t.cfg.Affinity]; a != nil && t.cfg.Affinity != 0 {
+		if a.users--; a.users == 0 {
+			delete(h.affinity, t.cfg.Affinity)
+		}
+	}
+	for _, a := range t.addrs {
+		a.addTo(&a.iface.in, &a.iface.out)
+	}
+}
+
+// InterfaceUse is the use of one Interface so far, in the order of Config.Interfaces.
+type InterfaceUse struct {
+	Interface  Interface
+	Ports      int // in the range, without those excluded
+	Used       int
+	LastPort   int // handed out last; 0: none yet
+	In, Out    Counters
+	Transports int // open ones
+}
+
+// Use tells the use of all interfaces. It costs a look at each open transport and disturbs no worker.
+func (h *Host) Use() []InterfaceUse {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	at := make(map[*iface]int, len(h.ifaces))
+	use := make([]InterfaceUse, len(h.ifaces))
+	for i, f := range h.ifaces {
+		at[f] = i
+		u := &use[i]
+		u.Interface, u.In, u.Out = f.Interface, f.in, f.out
+		u.Ports, u.Used, u.LastPort = f.pool.count(&f.ports)
+	}
+	for t := range h.transports {
+		for _, a := range t.addrs {
+			u := &use[at[a.iface]]
+			u.Transports++
+			a.addTo(&u.In, &u.Out)
+		}
+	}
+	return use
+}
+
+// Totals are counters over the life of a Host.
+type Totals struct {
+	User          Counters // received and handled by the workers; Errors are packets dropped as wrong
+	Kernel        Counters // forwarded by the fast path
+	EventsDropped uint64
+}
+
+// Totals sums up. Its cost is that of Use.
+func (h *Host) Totals() Totals {
+	var sum Totals
+	for _, u := range h.Use() {
+		sum.User.add(u.In)
+		sum.User.Errors += u.Out.Errors
+	}
+	sum.EventsDropped = h.events.dropped.Load()
+	return sum
+}

@@ -1,0 +1,53 @@
+package relay
+
+import (
+	"errors"
+	"net/netip"
+	"syscall"
+	"time"
+)
+
+// Tailroom is how many bytes after a received packet may be overwritten: an authentication tag (16), an SRTCP index (4)
+// and an MKI (255) may be appended, and a header extension with a MID (at most 264) inserted.
+const Tailroom = 1024
+
+// maxDatagram is the largest UDP payload, over IPv6 without jumbograms.
+const maxDatagram = 65527
+
+// Meta is what a worker knows about a packet beside its bytes. It belongs to the worker and is valid until the
+// delivery returns.
+type Meta struct {
+	At      time.Time // arrival, as one reading of the clock for all packets that were ready together
+	Scratch []byte    // free for any use; holds the largest datagram and Tailroom
+}
+
+// Deliver takes one datagram. b may be changed, with Tailroom bytes of capacity after it, until Deliver returns.
+type Deliver func(b []byte, from netip.AddrPort, m *Meta)
+
+// PacketIO opens UDP sockets and reads them. Implementations: epoll workers on Linux, a goroutine for each socket
+// elsewhere, and package relaytest in memory.
+type PacketIO interface {
+	// Workers is how many workers there are; they are numbered from 0.
+	Workers() int
+	// Open binds a UDP socket to exactly this address and hands its packets to deliver. Deliveries of sockets of one
+	// worker never overlap. A port in use gives an error that is syscall.EADDRINUSE.
+	Open(local netip.AddrPort, worker int, deliver Deliver) (Socket, error)
+	// Close closes all sockets. After it returned nothing is delivered.
+	Close() error
+}
+
+// Socket is one bound UDP socket, safe for concurrent use. After Close everything gives net.ErrClosed.
+type Socket interface {
+	// Send sends one datagram; b is not kept. It never waits: where the system would, the datagram is lost.
+	Send(b []byte, to netip.AddrPort) error
+	// SetTOS sets the TOS byte or traffic class of what is sent.
+	SetTOS(tos uint8) error
+	// Close may return while a delivery still runs.
+	Close() error
+}
+
+// portTaken reports whether a failure of Open concerns this port alone. EACCES is what a range below 1024, or a policy,
+// gives for single ports.
+func portTaken(err error) bool {
+	return errors.Is(err, syscall.EADDRINUSE) || errors.Is(err, syscall.EACCES)
+}

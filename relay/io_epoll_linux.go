@@ -1,0 +1,353 @@
+package relay
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"runtime"
+	"slices"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// epollBatch is how many ready sockets one wait reports. Later ones come with the next wait, which the kernel serves
+// in turn, so that no socket starves.
+const epollBatch = 256
+
+// epollIO is the PacketIO of Linux. A worker is an epoll instance on an operating system thread of its own. Each ready
+// socket is read once a round: at the packet rates of a voice stream a second read would only find EAGAIN. The calls
+// that cannot wait (recvfrom, sendto) skip the scheduler's bookkeeping with RawSyscall; the wait itself must not, or
+// the thread would keep its processor from other goroutines while it sleeps.
+type epollIO struct {
+	workers []*epollWorker
+	wg      sync.WaitGroup // the workers; Close wakes and ends them
+}
+
+type epollWorker struct {
+	epfd int
+	wake int // eventfd, slot 0
+	now  func() time.Time
+
+	mu    sync.Mutex
+	slots []*epollSocket // by the index that the kernel hands back; nil: free
+	free  []uint32
+	done  bool
+}
+
+func newIO(workers int, now func() time.Time) (PacketIO, error) {
+	e := &epollIO{}
+	for range workers {
+		w, err := newEpollWorker(now)
+		if err != nil {
+			e.Close()
+			return nil, err
+		}
+		e.workers = append(e.workers, w)
+		e.wg.Go(w.run)
+	}
+	return e, nil
+}
+
+func newEpollWorker(now func() time.Time) (*epollWorker, error) {
+	epfd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
+	if err != nil {
+		return nil, fmt.Errorf("epoll: %w", err)
+	}
+	wake, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
+	if err != nil {
+		unix.Close(epfd)
+		return nil, fmt.Errorf("eventfd: %w", err)
+	}
+	w := &epollWorker{epfd: epfd, wake: wake, now: now, slots: make([]*epollSocket, 1)}
+	if err := unix.EpollCtl(epfd, unix.EPOLL_CTL_ADD, wake, &unix.EpollEvent{Events: unix.EPOLLIN}); err != nil {
+		w.release()
+		return nil, fmt.Errorf("epoll: %w", err)
+	}
+	return w, nil
+}
+
+func (w *epollWorker) release() {
+	unix.Close(w.wake)
+	unix.Close(w.epfd)
+}
+
+func (e *epollIO) Workers() int { return len(e.workers) }
+
+func (e *epollIO) Close() error {
+	for _, w := range e.workers {
+		w.mu.Lock()
+		w.done = true
+		w.mu.Unlock()
+		var one [8]byte
+		binary.NativeEndian.PutUint64(one[:], 1)
+		unix.Write(w.wake, one[:])
+	}
+	e.wg.Wait()
+	for _, w := range e.workers {
+		w.mu.Lock()
+		open := slices.Clone(w.slots)
+		w.mu.Unlock()
+		for _, s := range open {
+			if s != nil {
+				s.Close()
+			}
+		}
+		w.release()
+	}
+	return nil
+}
+
+func (e *epollIO) Open(local netip.AddrPort, worker int, deliver Deliver) (Socket, error) {
+	if worker >= len(e.workers) {
+		return nil, net.ErrClosed
+	}
+	s := &epollSocket{w: e.workers[worker], deliver: deliver, v6: local.Addr().Is6()}
+	if err := s.bind(local); err != nil {
+		return nil, err
+	}
+	if err := s.w.add(s); err != nil {
+		unix.Close(s.fd)
+		return nil, err
+	}
+	return s, nil
+}
+
+func (w *epollWorker) add(s *epollSocket) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.done {
+		return net.ErrClosed
+	}
+	if n := len(w.free); n > 0 {
+		s.slot, w.free = w.free[n-1], w.free[:n-1]
+	} else {
+		s.slot = uint32(len(w.slots))
+		w.slots = append(w.slots, nil)
+	}
+	w.slots[s.slot] = s
+	ev := unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(s.slot)}
+	if err := unix.EpollCtl(w.epfd, unix.EPOLL_CTL_ADD, s.fd, &ev); err != nil {
+		w.drop(s)
+		return fmt.Errorf("epoll: %w", err)
+	}
+	return nil
+}
+
+// drop forgets a socket. w.mu is held.
+func (w *epollWorker) drop(s *epollSocket) {
+	w.slots[s.slot] = nil
+	w.free = append(w.free, s.slot)
+}
+
+// run is the worker's thread, until Close.
+func (w *epollWorker) run() {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	buf := make([]byte, maxDatagram+Tailroom)
+	meta := &Meta{Scratch: make([]byte, maxDatagram+Tailroom)}
+	var events [epollBatch]unix.EpollEvent
+	var ready [epollBatch]*epollSocket
+	for {
+		n, err := unix.EpollWait(w.epfd, events[:], -1)
+		if err != nil && !errors.Is(err, unix.EINTR) {
+			return // the descriptor is gone: nothing can be waited for any more
+		}
+		// A slot may have got a new socket since the kernel reported it: then that one is read in vain.
+		w.mu.Lock()
+		done := w.done
+		for i := range max(n, 0) {
+			ready[i] = w.slots[events[i].Fd]
+		}
+		w.mu.Unlock()
+		if done {
+			return
+		}
+		meta.At = w.now()
+		for i := range max(n, 0) {
+			if s := ready[i]; s != nil {
+				ready[i] = nil
+				s.receive(buf, meta)
+			}
+		}
+	}
+}
+
+// epollSocket is one socket. Its descriptor is closed when nobody uses it any more, so that a number which the kernel
+// gives out again is never read or written by mistake.
+type epollSocket struct {
+	w       *epollWorker
+	fd      int
+	slot    uint32
+	v6      bool
+	scope   uint32 // of a link-local address
+	zone    string
+	deliver Deliver
+
+	users atomic.Int32 // closedBit, and how many calls use fd
+	freed atomic.Bool
+}
+
+const closedBit = 1 << 30
+
+func (s *epollSocket) acquire() bool {
+	if s.users.Add(1)&closedBit != 0 {
+		s.done()
+		return false
+	}
+	return true
+}
+
+func (s *epollSocket) done() {
+	if s.users.Add(-1) == closedBit && s.freed.CompareAndSwap(false, true) {
+		unix.Close(s.fd)
+	}
+}
+
+func (s *epollSocket) Close() error {
+	for {
+		n := s.users.Load()
+		if n&closedBit != 0 {
+			return net.ErrClosed
+		}
+		if s.users.CompareAndSwap(n, n+1|closedBit) {
+			break
+		}
+	}
+	s.w.mu.Lock()
+	s.w.drop(s)
+	if !s.w.done {
+		unix.EpollCtl(s.w.epfd, unix.EPOLL_CTL_DEL, s.fd, nil)
+	}
+	s.w.mu.Unlock()
+	s.done()
+	return nil
+}
+
+func (s *epollSocket) bind(local netip.AddrPort) error {
+	family := unix.AF_INET
+	var sa unix.Sockaddr = &unix.SockaddrInet4{Port: int(local.Port()), Addr: as4(local.Addr())}
+	if s.v6 {
+		s.zone = local.Addr().Zone()
+		s.scope = scopeOf(s.zone)
+		family = unix.AF_INET6
+		sa = &unix.SockaddrInet6{Port: int(local.Port()), Addr: local.Addr().As16(), ZoneId: s.scope}
+	}
+	fd, err := unix.Socket(family, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+	if err != nil {
+		return os.NewSyscallError("socket", err)
+	}
+	if s.v6 {
+		err = unix.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_V6ONLY, 1)
+	}
+	if err == nil {
+		err = unix.Bind(fd, sa)
+	}
+	if err != nil {
+		unix.Close(fd)
+		return fmt.Errorf("bind %s: %w", local, err)
+	}
+	s.fd = fd
+	return nil
+}
+
+func as4(a netip.Addr) (b [4]byte) {
+	if a.Is4() {
+		b = a.As4()
+	}
+	return b
+}
+
+// scopeOf is the number of an IPv6 zone, which netip keeps as a name or as digits.
+func scopeOf(zone string) uint32 {
+	if zone == "" {
+		return 0
+	}
+	if n, err := strconv.ParseUint(zone, 10, 32); err == nil {
+		return uint32(n)
+	}
+	ifi, err := net.InterfaceByName(zone)
+	if err != nil {
+		return 0
+	}
+	return uint32(ifi.Index)
+}
+
+// receive reads one datagram into buf and delivers it.
+func (s *epollSocket) receive(buf []byte, m *Meta) {
+	if !s.acquire() {
+		return
+	}
+	defer s.done()
+	var sa unix.RawSockaddrInet6 // has room for the one of IPv4
+	size := uint32(unsafe.Sizeof(sa))
+	n, _, errno := unix.RawSyscall6(unix.SYS_RECVFROM, uintptr(s.fd), uintptr(unsafe.Pointer(&buf[0])), maxDatagram,
+		unix.MSG_DONTWAIT, uintptr(unsafe.Pointer(&sa)), uintptr(unsafe.Pointer(&size)))
+	if errno != 0 {
+		return
+	}
+	var from netip.AddrPort
+	if s.v6 {
+		addr := netip.AddrFrom16(sa.Addr)
+		if s.zone != "" && addr.IsLinkLocalUnicast() {
+			addr = addr.WithZone(s.zone)
+		}
+		from = netip.AddrPortFrom(addr, hostOrder(sa.Port))
+	} else {
+		in := (*unix.RawSockaddrInet4)(unsafe.Pointer(&sa))
+		from = netip.AddrPortFrom(netip.AddrFrom4(in.Addr), hostOrder(in.Port))
+	}
+	s.deliver(buf[:n], from, m)
+}
+
+// hostOrder swaps a port that lies in network order.
+func hostOrder(p uint16) uint16 {
+	var b [2]byte
+	binary.NativeEndian.PutUint16(b[:], p)
+	return binary.BigEndian.Uint16(b[:])
+}
+
+func (s *epollSocket) Send(b []byte, to netip.AddrPort) error {
+	if len(b) == 0 {
+		return nil
+	}
+	if !s.acquire() {
+		return net.ErrClosed
+	}
+	defer s.done()
+	var errno unix.Errno
+	if s.v6 {
+		sa := unix.RawSockaddrInet6{Family: unix.AF_INET6, Port: hostOrder(to.Port()), Addr: to.Addr().As16()}
+		if s.scope != 0 && to.Addr().IsLinkLocalUnicast() {
+			sa.Scope_id = s.scope
+		}
+		_, _, errno = unix.RawSyscall6(unix.SYS_SENDTO, uintptr(s.fd), uintptr(unsafe.Pointer(&b[0])), uintptr(len(b)),
+			unix.MSG_DONTWAIT, uintptr(unsafe.Pointer(&sa)), unsafe.Sizeof(sa))
+	} else {
+		sa := unix.RawSockaddrInet4{Family: unix.AF_INET, Port: hostOrder(to.Port()), Addr: as4(to.Addr())}
+		_, _, errno = unix.RawSyscall6(unix.SYS_SENDTO, uintptr(s.fd), uintptr(unsafe.Pointer(&b[0])), uintptr(len(b)),
+			unix.MSG_DONTWAIT, uintptr(unsafe.Pointer(&sa)), unsafe.Sizeof(sa))
+	}
+	if errno != 0 {
+		return errno
+	}
+	return nil
+}
+
+func (s *epollSocket) SetTOS(tos uint8) error {
+	if !s.acquire() {
+		return net.ErrClosed
+	}
+	defer s.done()
+	if s.v6 {
+		return unix.SetsockoptInt(s.fd, unix.IPPROTO_IPV6, unix.IPV6_TCLASS, int(tos))
+	}
+	return unix.SetsockoptInt(s.fd, unix.IPPROTO_IP, unix.IP_TOS, int(tos))
+}

@@ -1,0 +1,268 @@
+package relay
+
+import (
+	"sync/atomic"
+	"time"
+
+	"rtpsidecar/relay/rtp"
+)
+
+// traffic counts packets of one direction of one port.
+type traffic struct {
+	packets, bytes, errors atomic.Uint64
+}
+
+func (c *traffic) count(n int) {
+	c.packets.Add(1)
+	c.bytes.Add(uint64(n))
+}
+
+func (c *traffic) load() Counters {
+	return Counters{Packets: c.packets.Load(), Bytes: c.bytes.Load(), Errors: c.errors.Load()}
+}
+
+func (c *Counters) add(o Counters) {
+	c.Packets += o.Packets
+	c.Bytes += o.Bytes
+	c.Errors += o.Errors
+}
+
+// addTo adds what the ports of a have seen.
+func (a *localAddr) addTo(in, out *Counters) {
+	for _, p := range a.ports {
+		if p != nil {
+			in.add(p.in.load())
+			out.add(p.out.load())
+		}
+	}
+}
+
+const (
+	// maxSources bounds what is remembered of the sources of a transport. More are forwarded, but not told apart.
+	maxSources = 64
+	// sourceIdle is how long a source must be silent before another may have its place.
+	sourceIdle = 10 * time.Second
+)
+
+// sources are the synchronisation sources that a transport has received. The worker writes; all may read.
+type sources struct {
+	list [maxSources]atomic.Pointer[source]
+	n    atomic.Int32
+}
+
+// source is what is known of one synchronisation source. The worker alone writes; the atomics may be read by all.
+type source struct {
+	ssrc  uint32
+	route atomic.Uint64 // Route.ID; 0: none yet
+
+	packets, bytes        atomic.Uint64
+	duplicates, reordered atomic.Uint64
+	first, highest        atomic.Uint64 // extended sequence numbers
+	timestamp             atomic.Uint32
+	jitter                atomic.Uint64 // RFC 3550 section A.8: timestamp units times 16
+	pt                    atomic.Uint32
+	last                  atomic.Int64 // arrival, Unix nanoseconds
+
+	window uint64 // which of the 64 numbers up to highest have come; bit 0 is highest
+}
+
+// find is the source with this SSRC; nil: none.
+func (s *sources) find(ssrc uint32) *source {
+	for i := range s.n.Load() {
+		if src := s.list[i].Load(); src.ssrc == ssrc {
+			return src
+		}
+	}
+	return nil
+}
+
+// get finds or adds; nil when there is no room. Only for the worker.
+func (s *sources) get(ssrc uint32, at time.Time) *source {
+	if src := s.find(ssrc); src != nil {
+		return src
+	}
+	src := &source{ssrc: ssrc}
+	src.last.Store(at.UnixNano())
+	n := s.n.Load()
+	if n < maxSources {
+		s.list[n].Store(src)
+		s.n.Store(n + 1)
+		return src
+	}
+	oldest := 0
+	for i := range s.list {
+		if s.list[i].Load().last.Load() < s.list[oldest].Load().last.Load() {
+			oldest = i
+		}
+	}
+	if at.UnixNano()-s.list[oldest].Load().last.Load() < int64(sourceIdle) {
+		return nil
+	}
+	s.list[oldest].Store(src)
+	return src
+}
+
+// assign remembers the route of a source, which may be nil, and returns it.
+func (s *source) assign(r *Route) *Route {
+	if s != nil && s.route.Load() != r.ID {
+		s.route.Store(r.ID)
+	}
+	return r
+}
+
+// maxMisorder and maxDropout are how far a sequence number may lie back or ahead before it counts as a new beginning
+// (RFC 3550 section A.1).
+const (
+	maxMisorder = 100
+	maxDropout  = 3000
+)
+
+// firstCycle is where extended sequence numbers begin here, so that a packet sent before the first one received has one.
+const firstCycle = 1 << 16
+
+// received counts one packet. s may be nil.
+func (s *source) received(h rtp.Header, size int, r *Route, at time.Time) {
+	if s == nil {
+		return
+	}
+	now := at.UnixNano()
+	if s.packets.Load() == 0 {
+		s.begin(firstCycle | uint64(h.Seq))
+	} else {
+		if !s.sequence(h.Seq) {
+			s.begin(s.highest.Load()&^0xffff | uint64(h.Seq))
+		} else if rate := r.clockRate(h.PT); rate != 0 && uint32(h.PT) == s.pt.Load() {
+			s.addJitter(now-s.last.Load(), h.Timestamp-s.timestamp.Load(), rate)
+		}
+	}
+	s.packets.Add(1)
+	s.bytes.Add(uint64(size))
+	s.timestamp.Store(h.Timestamp)
+	s.pt.Store(uint32(h.PT))
+	s.last.Store(now)
+}
+
+// begin starts counting anew at an extended sequence number; what was lost until now stays lost.
+func (s *source) begin(seq uint64) {
+	s.first.Store(seq - (s.packets.Load() - s.duplicates.Load()) - uint64(s.lost()))
+	s.highest.Store(seq)
+	s.window = 1
+}
+
+// sequence takes in the number of one packet. False: it is so far off that the sender must have begun anew.
+func (s *source) sequence(seq uint16) bool {
+	highest := s.highest.Load()
+	ext := rtp.ExtendSeq(highest, seq)
+	switch ahead := int64(ext - highest); {
+	case ahead > maxDropout || ahead < -maxMisorder:
+		return false
+	case ahead > 0:
+		s.window = s.window<<ahead | 1
+		s.highest.Store(ext)
+	case ahead > -64 && s.window>>-ahead&1 == 1:
+		s.duplicates.Add(1)
+	default:
+		if ahead > -64 {
+			s.window |= 1 << -ahead
+		}
+		s.reordered.Add(1)
+	}
+	return true
+}
+
+// lost is how many packets were expected and did not come, RFC 3550 section A.3; duplicates do not make up for others.
+func (s *source) lost() int64 {
+	got := s.packets.Load() - s.duplicates.Load()
+	if got == 0 {
+		return 0
+	}
+	return int64(s.highest.Load() - s.first.Load() + 1 - got)
+}
+
+// addJitter takes in one pair of packets: the time in ns between their arrivals, and between their timestamps.
+// Source: RFC 3550 section A.8.
+func (s *source) addJitter(elapsed int64, units uint32, rate uint32) {
+	if elapsed < 0 || elapsed > int64(time.Minute) {
+		return // a pause; longer ones overflow too
+	}
+	d := elapsed*int64(rate)/int64(time.Second) - int64(int32(units))
+	if d < 0 {
+		d = -d
+	}
+	if d > 10*int64(rate) {
+		return // the sender's clock has jumped
+	}
+	j := int64(s.jitter.Load())
+	s.jitter.Store(uint64(j + d - (j+8)>>4))
+}
+
+// status is a snapshot. The counters are read one after the other while the worker goes on.
+func (s *source) status() SSRCStatus {
+	return SSRCStatus{
+		SSRC: s.ssrc, Route: s.route.Load(),
+		Packets: s.packets.Load(), Bytes: s.bytes.Load(),
+		LastSeq: uint32(s.highest.Load() - firstCycle), LastTimestamp: s.timestamp.Load(),
+		Lost: s.lost(), JitterUnits: float64(s.jitter.Load()) / 16,
+		Duplicates: s.duplicates.Load(), Reordered: s.reordered.Load(),
+		LastPT: uint8(s.pt.Load()),
+	}
+}
+
+// clockRate is the clock rate of a payload type in Hz; 0: unknown.
+func (r *Route) clockRate(pt uint8) uint32 {
+	if r != nil && r.ClockRates != nil {
+		return r.ClockRates[pt&0x7f]
+	}
+	return staticRates[pt&0x7f]
+}
+
+// staticRates are the clock rates of RFC 3551 section 6.
+var staticRates = func() (rates [128]uint32) {
+	for _, pt := range []int{0, 3, 4, 5, 7, 8, 9, 12, 13, 15, 18} {
+		rates[pt] = 8000
+	}
+	rates[6], rates[16], rates[17] = 16000, 11025, 22050
+	rates[10], rates[11] = 44100, 44100
+	for _, pt := range []int{14, 25, 26, 28, 31, 32, 33, 34} {
+		rates[pt] = 90000
+	}
+	return rates
+}()
+
+// Status is a snapshot of counters and addresses. It never makes the worker wait.
+func (t *Transport) Status() Status {
+	var st Status
+	t.mu.Lock()
+	for i := range t.comps {
+		st.Streams[i] = t.streamStatus(&t.comps[i])
+	}
+	t.mu.Unlock()
+	for i := range t.sources.n.Load() {
+		st.SSRCs = append(st.SSRCs, t.sources.list[i].Load().status())
+	}
+	return st
+}
+
+// streamStatus describes one component. t.mu is held.
+func (t *Transport) streamStatus(c *component) StreamStatus {
+	st := StreamStatus{Advertised: t.applied.Remote[c.id], LastSSRC: c.lastSSRC.Load()}
+	to := c.target.Load()
+	if to != nil {
+		st.Endpoint, st.Confirmed, st.Filled = to.addr, to.confirmed, true
+	}
+	for i, a := range t.addrs {
+		p := a.ports[c.id]
+		if p == nil {
+			continue
+		}
+		if i == 0 || to != nil && to.port == p {
+			st.Local = p.local
+		}
+		st.In.add(p.in.load())
+		st.Out.add(p.out.load())
+	}
+	if ns := c.lastPacket.Load(); ns != 0 {
+		st.LastPacket = time.Unix(0, ns)
+	}
+	return st
+}

@@ -1,0 +1,138 @@
+package relay
+
+import (
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// component is one of the two flows of a transport: RTP, or RTCP where it has a port of its own.
+type component struct {
+	t  *Transport
+	id Component
+
+	// The worker's.
+	learn learner
+
+	// Outbound: whoever has a packet for the far side.
+	target atomic.Pointer[target] // nil: nothing can be sent
+	heard  atomic.Bool            // the far side has sent something
+
+	lastPacket atomic.Int64 // Unix nanoseconds; 0: none yet
+	lastSSRC   atomic.Uint32
+
+	mu  sync.Mutex // guards changes of target against each other
+	gen uint64     // of the settings that may change it
+}
+
+// target is where a component sends, and from where; immutable.
+type target struct {
+	addr      netip.AddrPort
+	port      *port
+	confirmed bool // learnt for good
+}
+
+// port is one bound socket.
+type port struct {
+	comp  *component
+	local netip.AddrPort
+	at    int // index into Transport.addrs
+	sock  Socket
+
+	in, out traffic
+}
+
+// restart begins a new generation of settings; to is where signalling says to send, taken when it moved.
+func (c *component) restart(gen uint64, moved bool, to *target) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if moved {
+		c.target.Store(to)
+		c.heard.Store(false)
+	} else if old := c.target.Load(); old != nil && old.confirmed && gen != c.gen {
+		c.target.Store(&target{addr: old.addr, port: old.port})
+	}
+	c.gen = gen
+}
+
+// stop lets nothing out any more.
+func (c *component) stop() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.gen = ^uint64(0)
+	c.target.Store(nil)
+}
+
+// retarget sends to another address from now on, unless the settings have changed meanwhile.
+func (c *component) retarget(gen uint64, to *target) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.gen == gen {
+		c.target.Store(to)
+	}
+}
+
+// admit judges the source of a packet that is well-formed and authentic, learns from it, and reports whether it may
+// pass. It runs in the component's worker.
+func (c *component) admit(lv *live, p *port, from netip.AddrPort, teaches bool, at time.Time) bool {
+	r := &lv.rules[c.id]
+	if c.learn.gen != lv.gen {
+		c.learn = learner{gen: lv.gen}
+	}
+	v := pass
+	if teaches {
+		v = c.learn.judge(r, from, at)
+	} else if c.learn.confirmed && r.strict && from != c.learn.source && from != r.advertised {
+		v = drop
+	}
+	switch v {
+	case drop:
+		return false
+	case learnt, confirmed:
+		c.adopt(lv, r, p, at, v == confirmed)
+	}
+	if !c.heard.Load() {
+		c.heard.Store(true)
+	}
+	if c.lastPacket.Load() == 0 {
+		c.t.host.events.emit(EventFirstPacket, c.t, c.id, at, from.String())
+	}
+	c.lastPacket.Store(at.UnixNano())
+	return true
+}
+
+// adopt sends to the learnt source, or with asymmetric only notes that it is known.
+func (c *component) adopt(lv *live, r *rules, p *port, at time.Time, final bool) {
+	to := &target{addr: c.learn.source, port: p, confirmed: c.learn.confirmed}
+	old := c.target.Load()
+	switch {
+	case r.asymmetric && old == nil:
+		to = nil
+	case r.asymmetric:
+		to.addr, to.port = old.addr, old.port
+	case r.mode == LearnOff && old != nil:
+		to.port = old.port
+	case r.mode == LearnOff:
+		to = nil
+	}
+	if to != nil {
+		c.retarget(lv.gen, to)
+	}
+	if final {
+		c.t.host.events.emit(EventConfirmed, c.t, c.id, at, c.learn.source.String())
+	}
+}
+
+// send sends one datagram to the far side; b is not kept. Safe for concurrent use.
+func (c *component) send(b []byte) {
+	to := c.target.Load()
+	if to == nil || c.t.live.Load().natWait && !c.heard.Load() {
+		return
+	}
+	if to.port.sock.Send(b, to.addr) != nil {
+		to.port.out.errors.Add(1)
+		return
+	}
+	to.port.out.count(len(b))
+}
