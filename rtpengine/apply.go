@@ -1,0 +1,250 @@
+package rtpengine
+
+import (
+	"errors"
+	"net/netip"
+	"slices"
+
+	"rtpsidecar/relay"
+	"rtpsidecar/relay/ice"
+	"rtpsidecar/sdp"
+)
+
+// This file alone changes the relay: it opens and closes transports and tells them what to be. Everything it tells
+// follows from the legs and subscriptions as they are; nothing is remembered here but the ports.
+
+// openRelay starts the relay for cfg.
+func openRelay(cfg *Config) (*relay.Host, relay.Certificate, error) {
+	rc := relay.Config{Workers: cfg.Workers, TOS: cfg.TOS, Log: cfg.Log, Now: cfg.Now}
+	for _, in := range cfg.Interfaces {
+		if in.Alias == "" {
+			rc.Interfaces = append(rc.Interfaces, in.Interface)
+		}
+	}
+	host, err := relay.New(rc)
+	return host, nil, err
+}
+
+// place settles on which interfaces and in which family the two parties of an offer are served. What was asked for
+// once holds until something else is asked for.
+func (c *Call) place(from, to *Participant, f *Flags) {
+	from.placeOn(f.Direction[0], "")
+	to.placeOn(f.Direction[1], f.AddressFamily)
+}
+
+func (p *Participant) placeOn(word string, family sdp.Family) {
+	e := p.call.engine
+	if p.place.iface == "" || word != "" && word != p.place.word {
+		name, fam, known := e.ifaces.resolve(word)
+		if !known {
+			p.logger().Warn("unknown interface, the default is used", "interface", clip(word))
+		}
+		p.place.word, p.place.iface = word, name
+		if fam != "" {
+			p.place.family = fam
+		}
+	}
+	if family != "" && e.ifaces.has(p.place.iface, family) {
+		p.place.family = family
+	}
+}
+
+// place is where a party's media is served.
+type place struct {
+	word   string     // as asked for
+	iface  string     // logical interface
+	family sdp.Family // "": that of the SDP
+}
+
+// latestPlace is the place of the party that p talked to last.
+func (p *Participant) latestPlace() place {
+	if o := p.latest(func(*Participant) bool { return true }); o != nil {
+		return o.place
+	}
+	return place{}
+}
+
+// maxSpares bounds the earlier transports that a media keeps.
+const maxSpares = 3
+
+// ensure gives m a transport that fulfils w: the present one, one of the spares, or a new one.
+func (m *Media) ensure(w portWish) error {
+	p := m.party
+	fits := func(l *localPort) bool {
+		return l.place == p.place && (!l.single || w.single) && (!l.primaryOnly || w.primaryOnly)
+	}
+	if l := m.local; l != nil && fits(l) && (w.keep || !w.key.IsValid() || !l.key.IsValid() || l.key == w.key) {
+		if w.key.IsValid() {
+			l.key = w.key
+		}
+		return nil
+	}
+	for i, l := range m.spares {
+		if fits(l) && w.key.IsValid() && l.key == w.key {
+			m.spares[i], m.local = m.local, l
+			return nil
+		}
+	}
+	l, err := p.openPort(w)
+	if err != nil {
+		return err
+	}
+	p.call.engine.owners.Store(l.id, &portOwner{p.logger(), m.Index})
+	if m.local != nil {
+		m.spares = append(m.spares, m.local)
+		if len(m.spares) > maxSpares {
+			m.spares[0].close(p.call)
+			m.spares = slices.Delete(m.spares, 0, 1)
+		}
+	}
+	m.local = l
+	return nil
+}
+
+// openPort opens a transport on p's interface.
+func (p *Participant) openPort(w portWish) (*localPort, error) {
+	c := p.call
+	l := &localPort{opened: c.engine.now(), id: c.engine.newTransportID(), place: p.place, single: w.single, primaryOnly: w.primaryOnly, key: w.key}
+	var err error
+	l.t, err = c.engine.host.Open(relay.TransportConfig{
+		Interface: p.place.iface, Family: familyWish(p.place.family),
+		Single: w.single, PrimaryOnly: w.primaryOnly,
+		Affinity: c.affinity, ID: l.id, Log: p.logger(),
+	})
+	if errors.Is(err, relay.ErrNoPorts) {
+		return nil, errors.Join(errNoPorts, err)
+	}
+	return l, err
+}
+
+// close ends the transport; its counters stay with the call.
+func (l *localPort) close(c *Call) {
+	c.keepCounters(l)
+	c.engine.owners.Delete(l.id)
+	l.t.Close()
+}
+
+// release closes m's transports.
+func (m *Media) release() {
+	c := m.party.call
+	if m.local != nil {
+		m.local.close(c)
+		m.local = nil
+	}
+	for _, l := range m.spares {
+		l.close(c)
+	}
+	m.spares = nil
+	m.bundle = nil
+}
+
+// apply brings the relay to what the call's state says. Settings that did not change cost a comparison.
+func (c *Call) apply() {
+	c.medias(func(m *Media) {
+		if m.bundle != nil || m.local == nil {
+			return
+		}
+		s, plan := m.settings(), m.plan()
+		m.local.apply(m, s, plan)
+		for _, l := range m.spares {
+			s.RemoteSeen = false // it serves those who do not know the new port yet; nothing is learnt there
+			l.apply(m, s, plan)
+		}
+	})
+}
+
+func (l *localPort) apply(m *Media, s relay.Settings, plan *relay.Plan) {
+	if err := l.t.Apply(s); err != nil {
+		m.party.logger().Warn("media settings not applied", "media", m.Index, "err", err)
+	}
+	l.t.SetPlan(plan)
+}
+
+// settings is the wanted state of m's transport.
+func (m *Media) settings() relay.Settings {
+	l, c := &m.leg, m.party.call
+	s := relay.Settings{
+		Opaque:       !l.rtp(),
+		Signalling:   c.signals,
+		Remote:       l.Remote,
+		RemoteSeen:   l.Seen && l.Told,
+		Muxed:        l.Mux.On,
+		Learning:     c.learning,
+		Asymmetric:   l.Flags.Asymmetric,
+		StrictSource: l.Flags.StrictSource,
+		Handover:     l.Flags.Handover,
+		NATWait:      l.Flags.NATWait,
+		PierceNAT:    l.Flags.PierceNAT,
+		TOS:          c.tos,
+		DropIn:       c.dropTraffic,
+	}
+	if l.Mux.On {
+		s.Remote[relay.RTCP] = s.Remote[relay.RTP]
+	}
+	if l.ICE.On && l.ICE.Local.Ufrag != "" {
+		s.ICE = l.iceSettings()
+	}
+	if !l.secure() {
+		return s
+	}
+	switch {
+	case l.DTLS.On:
+		s.DTLS = l.dtlsSettings()
+	case l.SDES.Chosen:
+		s.SDES = &relay.SDES{Recv: l.SDES.Recv, Send: l.SDES.Send}
+	}
+	return s
+}
+
+func (l *leg) iceSettings() *relay.ICE {
+	i := &relay.ICE{
+		Local: l.ICE.Local, Remote: l.ICE.Remote,
+		Controlling: l.ICE.Controlling, Lite: l.ICE.Lite, RemoteLite: l.ICE.RemoteLite,
+		Trickle:  l.ICE.Trickle && !l.ICE.Ended,
+		Optional: l.OptionalICE,
+	}
+	if l.In != nil && l.ICE.Remote.Ufrag != "" {
+		i.Candidates = iceCandidates(l.In.ICE.Candidates)
+	}
+	return i
+}
+
+// maxCandidates is how many candidates of one section are followed, as observed of the reference.
+const maxCandidates = 100
+
+// iceCandidates are the candidates that can be tried: UDP, with an address rather than a name (browsers hide theirs
+// behind mDNS names; such a peer is learnt from its checks).
+func iceCandidates(list []sdp.Candidate) []ice.Candidate {
+	var out []ice.Candidate
+	for _, c := range list {
+		if !c.IsUDP() || !c.Addr.IsValid() || c.Port == 0 || c.Component < 1 || c.Component > 2 {
+			continue
+		}
+		if len(out) == maxCandidates {
+			break
+		}
+		out = append(out, ice.Candidate{
+			Foundation: c.Foundation, Component: c.Component, Priority: c.Priority,
+			Addr: netip.AddrPortFrom(c.Addr, c.Port), Type: candidateTypes[c.Type],
+		})
+	}
+	return out
+}
+
+var candidateTypes = map[string]ice.CandidateType{
+	"host": ice.Host, "srflx": ice.ServerReflexive, "prflx": ice.PeerReflexive, "relay": ice.Relayed,
+}
+
+func (l *leg) dtlsSettings() *relay.DTLS {
+	d := &relay.DTLS{TLSID: l.DTLS.RemoteID, Generation: l.DTLS.Generation}
+	if l.DTLS.Decided {
+		d.Role = relay.RolePassive
+		if l.DTLS.Active {
+			d.Role = relay.RoleActive
+		}
+	}
+	for _, f := range l.DTLS.Remote {
+		d.Fingerprints = append(d.Fingerprints, relay.Fingerprint{Hash: f.Hash, Digest: f.Digest})
+	}
+	return d
+}

@@ -1,0 +1,152 @@
+package rtpengine
+
+import (
+	"log/slog"
+	"strconv"
+	"sync"
+	"time"
+
+	"rtpsidecar/relay"
+)
+
+// Call is one call-id with its participants. mu is held for one command at a time and guards everything that hangs
+// off the call: participants, media, subscriptions. It is never held while waiting for the network or another call.
+type Call struct {
+	ID string
+
+	engine   *Engine
+	log      *slog.Logger
+	affinity uint64 // both legs of a call run on one relay worker
+	created  time.Time
+	proxy    string // who created it
+
+	mu           sync.Mutex
+	dead         bool // taken out of the table; whoever waited for mu must look again
+	lastSignal   time.Time
+	deleteAt     time.Time // zero: not deleted
+	participants []*Participant
+	byTag        map[string]*Participant // tags and aliases
+	metadata     string
+	xmlrpc       string // xmlrpc-callback
+	tos          int    // relay.Settings.TOS
+	dropTraffic  bool
+	learning     relay.Learning
+	aliveUntil   time.Time // no timeout before
+	sampled      time.Time // reception reports were taken
+	signals      int       // offers and answers so far
+	nextUntagged int
+	nextMediaID  uint64
+	quality      map[uint32]*quality // by SSRC
+	gone         totals              // counters of transports that were closed
+}
+
+// totals are the query reply's sums.
+type totals struct {
+	RTP, RTCP relay.Counters
+}
+
+func newCall(e *Engine, id string, now time.Time) *Call {
+	return &Call{
+		ID:       id,
+		engine:   e,
+		log:      e.log.With("callid", id),
+		affinity: e.nextAffinity.Add(1),
+		created:  now, lastSignal: now,
+		byTag:    map[string]*Participant{},
+		tos:      e.defaultTOS(),
+		learning: e.cfg.EndpointLearning,
+		quality:  map[uint32]*quality{},
+	}
+}
+
+// participant is the party with this tag or alias, nil when there is none.
+func (c *Call) participant(tag string) *Participant {
+	if tag == "" {
+		return nil
+	}
+	return c.byTag[tag]
+}
+
+// addParticipant makes a party; tag may be empty: then it waits for an answer to name it.
+func (c *Call) addParticipant(tag string, now time.Time) *Participant {
+	p := &Participant{call: c, created: now, number: c.nextUntagged, id: c.nextUntagged}
+	c.nextUntagged++
+	c.participants = append(c.participants, p)
+	if tag != "" {
+		c.nameParticipant(p, tag)
+	}
+	return p
+}
+
+// nameParticipant gives p its tag. An earlier tag becomes an alias.
+func (c *Call) nameParticipant(p *Participant, tag string) {
+	if p.Tag != "" && p.Tag != tag {
+		p.Aliases = append(p.Aliases, p.Tag)
+	}
+	p.Tag = tag
+	p.log = c.log.With("tag", tag)
+	c.byTag[tag] = p
+}
+
+// dropParticipant closes p's media and takes it out of the call's look-ups; it stays visible in query.
+func (c *Call) dropParticipant(p *Participant) {
+	for _, m := range p.Medias {
+		m.unlinkAll()
+		m.release()
+	}
+	for _, o := range p.assoc {
+		o.dissociate(p)
+	}
+	p.assoc = nil
+	p.deleted = true
+}
+
+// alive are the parties that have not been deleted.
+func (c *Call) alive() []*Participant {
+	var ps []*Participant
+	for _, p := range c.participants {
+		if !p.deleted {
+			ps = append(ps, p)
+		}
+	}
+	return ps
+}
+
+// medias calls f for each media of each party.
+func (c *Call) medias(f func(*Media)) {
+	for _, p := range c.participants {
+		for _, m := range p.Medias {
+			f(m)
+		}
+	}
+}
+
+// newTransportID numbers transports over the whole daemon; 0 is never used.
+func (e *Engine) newTransportID() uint64 { return e.nextTransport.Add(1) }
+
+// untaggedName is how query shows a party without a tag.
+func untaggedName(n int) string { return "<untagged " + strconv.Itoa(n) + ">" }
+
+// follow takes the wishes of a request that are about the whole call.
+func (c *Call) follow(f *Flags) {
+	if f.Learning != nil {
+		c.learning = *f.Learning
+	}
+	switch {
+	case !f.TOS.Set || f.TOS.Value > 255:
+		c.tos = c.engine.defaultTOS()
+	case f.TOS.Value < 0:
+		c.tos = -1
+	default:
+		c.tos = f.TOS.Value
+	}
+	if f.DropTraffic != Unset {
+		c.dropTraffic = f.DropTraffic == On
+	}
+	if f.Metadata != "" {
+		c.metadata = f.Metadata
+	}
+	if f.XMLRPCCallback != "" {
+		c.xmlrpc = f.XMLRPCCallback
+	}
+}

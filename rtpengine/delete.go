@@ -1,0 +1,120 @@
+package rtpengine
+
+import (
+	"slices"
+	"time"
+)
+
+// delete ends a call, or one party or branch of it.
+func (e *Engine) delete(x *exchange) error {
+	f := x.flags
+	if f.CallID == "" {
+		return errNoCallID
+	}
+	c := e.lockCall(f.CallID)
+	if c == nil {
+		return x.notFound()
+	}
+	defer e.unlock(c)
+	doomed, whole := c.doomed(f)
+	if !whole && len(doomed) == 0 {
+		return x.notFound()
+	}
+	c.report(&x.reply, "")
+	if f.Metadata != "" {
+		c.metadata = f.Metadata
+	}
+	if !whole {
+		if doomed = c.orphaned(doomed); len(doomed) < len(c.alive()) {
+			for _, p := range doomed {
+				c.dropParticipant(p)
+			}
+			c.log.Info("branch deleted", "parties", len(doomed))
+			c.apply()
+			return nil
+		}
+	}
+	delay := e.cfg.DeleteDelay
+	if f.DeleteDelay != nil {
+		delay = *f.DeleteDelay
+	}
+	if delay <= 0 {
+		e.destroy(c, closedDeleted)
+		return nil
+	}
+	c.deleteAt = e.now().Add(delay)
+	c.log.Info("call deleted", "delay", delay.Round(time.Second))
+	return nil
+}
+
+// notFound is an error only for those who want it to be.
+func (x *exchange) notFound() error {
+	if x.flags.Fatal {
+		return errNotFound
+	}
+	x.warn(string(errNotFound))
+	return nil
+}
+
+// warn adds a warning to the reply; "" adds none.
+func (x *exchange) warn(text string) {
+	if text != "" {
+		x.reply.AddString("warning", text)
+	}
+}
+
+// doomed are the parties that a delete is about; whole means the whole call. The to-tag counts only with the flag of
+// that name; a Via branch selects a branch of the from-tag's party.
+func (c *Call) doomed(f *Flags) (list []*Participant, whole bool) {
+	if f.FromTag == "" {
+		return nil, true
+	}
+	from := c.participant(f.FromTag)
+	if from == nil {
+		return nil, false
+	}
+	if f.ForceToTag && f.ToTag != "" {
+		to := c.participant(f.ToTag)
+		if to == nil || to == from {
+			return nil, false
+		}
+		return []*Participant{to}, false
+	}
+	if f.ViaBranch != "" {
+		if from.ViaBranch == f.ViaBranch {
+			return []*Participant{from}, false
+		}
+		if o := from.latest(func(o *Participant) bool { return o.ViaBranch == f.ViaBranch }); o != nil {
+			return []*Participant{o}, false
+		}
+		if from.hasBranches() {
+			return nil, false
+		}
+	}
+	return []*Participant{from}, false
+}
+
+// orphaned are the doomed and those who are in a dialogue with nobody else.
+func (c *Call) orphaned(doomed []*Participant) []*Participant {
+	gone := slices.Clone(doomed)
+	in := func(p *Participant) bool { return slices.Contains(gone, p) }
+	for _, p := range c.alive() {
+		if in(p) || len(p.assoc) == 0 && p.subscribed() {
+			continue
+		}
+		if !slices.ContainsFunc(p.assoc, func(o *Participant) bool { return !in(o) }) {
+			gone = append(gone, p)
+		}
+	}
+	return gone
+}
+
+// subscribed tells whether p listens to someone outside a dialogue.
+func (p *Participant) subscribed() bool {
+	for _, m := range p.Medias {
+		if len(m.sources) > 0 {
+			return true
+		}
+	}
+	return false
+}

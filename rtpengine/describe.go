@@ -1,0 +1,205 @@
+package rtpengine
+
+import (
+	"net/netip"
+	"slices"
+	"strconv"
+
+	"rtpsidecar/relay"
+	"rtpsidecar/sdp"
+)
+
+// print makes the SDP body for the receiver out of the decisions and the relay's addresses.
+func (n *negotiation) print(offer bool) []byte {
+	src := n.s
+	out := &sdp.Session{
+		Origin: src.Origin, Name: src.Name, Info: src.Info, Bandwidth: src.Bandwidth, Timing: src.Timing,
+		Rest: src.Rest, Unknown: src.Unknown,
+	}
+	if n.f.LoopProtect {
+		out.LoopMarks = append(slices.Clone(src.LoopMarks), n.call.engine.cfg.InstanceID)
+	}
+	for _, m := range n.to.Medias {
+		p := n.pairOf(m)
+		if p == nil || p.a.Rejected || p.b.Rejected || m.transport() == nil {
+			out.Media = append(out.Media, n.rejected(m, p))
+			continue
+		}
+		out.Media = append(out.Media, n.section(p, offer))
+		out.ICELite = out.ICELite || m.leg.ICE.On && m.leg.ICE.Lite
+	}
+	n.groups(out, offer)
+	n.to.out.session(out, n.f)
+	body := sdp.AppendEdited(nil, sdp.Append(nil, out), n.f.Edits)
+	return n.to.out.number(body, out, n.f)
+}
+
+func (n *negotiation) pairOf(m *Media) *pair {
+	for _, p := range n.pairs {
+		if p.bm == m && p.sec != nil {
+			return p
+		}
+	}
+	return nil
+}
+
+// rejected is a section with port 0: as the other side wrote it, or as the receiver did.
+func (n *negotiation) rejected(m *Media, p *pair) *sdp.Media {
+	src := m.leg.In
+	if p != nil {
+		src = p.sec
+	}
+	if src == nil {
+		return &sdp.Media{Type: m.Type, Protocol: m.leg.Protocol, ProtoText: m.leg.ProtoText, Codecs: m.leg.Shown}
+	}
+	out := &sdp.Media{Type: src.Type, Protocol: src.Protocol, ProtoText: src.ProtoText, Formats: src.Formats,
+		Title: src.Title, Bandwidth: src.Bandwidth, Codecs: src.Codecs, MID: first(m.leg.MID, src.MID)}
+	if m.leg.Protocol.IsRTP() && src.Protocol.IsRTP() {
+		out.Protocol, out.ProtoText = m.leg.Protocol, m.leg.ProtoText
+	}
+	if !out.Protocol.IsRTP() {
+		out.Codecs = nil
+	}
+	return out
+}
+
+// section is a live section for p.bm's party.
+func (n *negotiation) section(p *pair, offer bool) *sdp.Media {
+	l, src := &p.bm.leg, p.sec
+	m := &sdp.Media{
+		Type: src.Type, Protocol: l.Protocol, ProtoText: l.ProtoText, Formats: src.Formats,
+		Title: src.Title, Bandwidth: src.Bandwidth, Unknown: src.Unknown, Label: src.Label, Rest: src.Rest,
+		MaxPTime: src.MaxPTime,
+	}
+	if relayedInPlace(src) {
+		return verbatim(src)
+	}
+	locals := p.bm.transport().Locals()
+	at := primary(locals, p.bm.party.place.family)
+	n.address(m, p, at)
+	m.MID = n.mid(p, offer)
+	if l.ICE.On {
+		n.printICE(m, p, locals, at, offer)
+	}
+	if !l.rtp() {
+		m.Direction, m.Setup, m.Fingerprints, m.TLSID = src.Direction, src.Setup, src.Fingerprints, src.TLSID
+		return m
+	}
+	m.Codecs = l.Shown
+	m.Extmaps = n.extmaps(p, offer)
+	m.ExtmapAllowMixed = len(m.Extmaps) > 0
+	m.Direction = p.a.Dir
+	if n.f.OriginalSendRecv && src.Direction != sdp.DirectionDefault {
+		m.Direction = src.Direction
+	}
+	m.PTime = firstDuration(l.PTimeWish, src.PTime, l.PTime)
+	n.printRTCP(m, l, at, offer)
+	if l.secure() {
+		m.Cryptos = l.SDES.Sent
+		n.printDTLS(m, l, offer)
+	}
+	return m
+}
+
+// primary is the local address that c= shows: the first of the wanted family, else the first.
+func primary(locals []relay.Local, family sdp.Family) relay.Local {
+	for _, l := range locals {
+		if familyOf(l.Advertised) == family {
+			return l
+		}
+	}
+	return locals[0]
+}
+
+// address fills in port and connection.
+func (n *negotiation) address(m *sdp.Media, p *pair, at relay.Local) {
+	m.Port = at.Ports[relay.RTP]
+	c := sdp.ConnectionTo(n.shown(at))
+	if p.a.Hold && !n.f.Replace.ZeroAddress && !p.b.ICE.On {
+		c = sdp.Connection{Family: sdp.IP4, Address: "0.0.0.0", Addr: netip.IPv4Unspecified()}
+	}
+	m.Connections = []sdp.Connection{c}
+}
+
+// shown is the address to print for a local one: media-address stands in for all of them.
+func (n *negotiation) shown(at relay.Local) netip.Addr {
+	if a, err := netip.ParseAddr(n.f.MediaAddress); err == nil {
+		return a
+	}
+	return at.Advertised
+}
+
+func (n *negotiation) printRTCP(m *sdp.Media, l *leg, at relay.Local, offer bool) {
+	port := at.Ports[relay.RTCP]
+	mux := l.Mux.On
+	if offer {
+		mux = l.Mux.Offered
+		if l.Mux.Require {
+			port = at.Ports[relay.RTP]
+		}
+	} else if mux {
+		port = at.Ports[relay.RTP]
+	}
+	m.RTCPMux = mux
+	if n.f.NoRTCPAttr || port == 0 {
+		return
+	}
+	m.RTCP = &sdp.RTCPAttr{Port: port}
+	if n.f.FullRTCPAttr {
+		m.RTCP.Conn = &m.Connections[0]
+	}
+}
+
+// printDTLS prints our certificate and role.
+func (n *negotiation) printDTLS(m *sdp.Media, l *leg, offer bool) {
+	cert := n.call.engine.cert
+	if !l.DTLS.On || cert == nil {
+		return
+	}
+	digest := cert.Fingerprint(l.DTLS.Hash)
+	if digest == nil {
+		return
+	}
+	m.Setup = l.DTLS.setup(offer)
+	m.Fingerprints = []sdp.Fingerprint{{Hash: l.DTLS.Hash, Digest: digest}}
+	if !n.f.NoTLSID {
+		m.TLSID = l.DTLS.LocalID
+	}
+}
+
+// mid is what identifies the section to the receiver: its own word, else the sender's, else a number.
+func (n *negotiation) mid(p *pair, offer bool) string {
+	l := &p.bm.leg
+	if l.MID == "" && offer {
+		l.MID = p.sec.MID
+		if l.MID == "" && (n.f.GenerateMID || n.f.Bundle.Offer || n.f.Bundle.Require || n.f.Bundle.Strict) {
+			l.MID = strconv.Itoa(p.bm.Index)
+		}
+	}
+	return l.MID
+}
+
+// extmaps are the header extensions that pass.
+func (n *negotiation) extmaps(p *pair, _ bool) []sdp.Extmap {
+	if n.f.StripExtmap {
+		return nil
+	}
+	out := p.sec.Extmaps
+	if len(n.f.ExtmapStrip)+len(n.f.ExtmapMask) > 0 {
+		out = slices.DeleteFunc(slices.Clone(out), func(e sdp.Extmap) bool {
+			return slices.Contains(n.f.ExtmapStrip, e.URI) || slices.Contains(n.f.ExtmapMask, e.URI)
+		})
+	}
+	return out
+}
+
+// relayedInPlace tells sections that are none of our business: MSRP runs over TCP.
+func relayedInPlace(m *sdp.Media) bool {
+	return m.Type == "message" || m.ProtoText == "TCP/MSRP" || m.ProtoText == "TCP/TLS/MSRP"
+}
+
+// verbatim hands a section on as it came.
+func verbatim(src *sdp.Media) *sdp.Media {
+	m := *src
+	return &m
+}

@@ -1,0 +1,150 @@
+package rtpengine
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"runtime/debug"
+	"strings"
+	"time"
+
+	"rtpsidecar/ng"
+)
+
+// exchange is one request on its way through a command.
+type exchange struct {
+	req   *ng.Request
+	flags *Flags
+	reply ng.Dict
+	res   string // ng.Reply.Result
+}
+
+// command is a row of the command table.
+type command struct {
+	name  string
+	short string // in the statistics' key names
+	run   func(*Engine, *exchange) error
+}
+
+// commands are all commands, in the order of the statistics; commandIndex finds one by its name. They are filled by
+// init because commands such as statistics read the table that they stand in.
+var (
+	commands     []command
+	commandIndex map[string]int
+)
+
+func init() {
+	commands = commandTable()
+	commandIndex = make(map[string]int, len(commands)+1)
+	for i, c := range commands {
+		commandIndex[c.name] = i
+	}
+	commandIndex["CLI"] = commandIndex["cli"]
+}
+
+func commandTable() []command {
+	return []command{
+		{"ping", "ping", (*Engine).ping},
+		{"offer", "offer", (*Engine).offer},
+		{"answer", "answer", (*Engine).answer},
+		{"delete", "delete", (*Engine).delete},
+		{"query", "query", (*Engine).query},
+		{"list", "list", (*Engine).list},
+		{"start recording", "startrec", refuse},
+		{"stop recording", "stoprec", refuse},
+		{"pause recording", "pauserec", refuse},
+		{"start forwarding", "startfwd", refuse},
+		{"stop forwarding", "stopfwd", refuse},
+		{"block DTMF", "blkdtmf", refuse},
+		{"unblock DTMF", "unblkdtmf", refuse},
+		{"block media", "blkmedia", refuse},
+		{"unblock media", "unblkmedia", refuse},
+		{"play media", "playmedia", refuse},
+		{"stop media", "stopmedia", refuse},
+		{"play DTMF", "playdtmf", refuse},
+		{"statistics", "stats", (*Engine).statistics},
+		{"silence media", "slnmedia", refuse},
+		{"unsilence media", "unslnmedia", refuse},
+		{"publish", "pub", refuse},
+		{"subscribe request", "subreq", refuse},
+		{"subscribe answer", "subans", refuse},
+		{"unsubscribe", "unsub", refuse},
+		{"inject start", "injstart", refuse},
+		{"inject stop", "injstop", refuse},
+		{"connect", "conn", refuse},
+		{"cli", "cli", refuse},
+		{"transform", "trnsfm", refuse},
+		{"create", "create", refuse},
+		{"create answer", "crtansw", refuse},
+		{"mesh", "mesh", refuse},
+	}
+}
+
+// refuse answers commands of the protocol that this build has no part for.
+func refuse(_ *Engine, x *exchange) error {
+	return reason("Command not supported: " + x.req.Command)
+}
+
+// HandleNG runs one request. Errors become replies here and nowhere else.
+func (e *Engine) HandleNG(_ context.Context, req *ng.Request) (reply ng.Reply) {
+	start := time.Now()
+	i, known := commandIndex[req.Command]
+	if !known {
+		e.log.Warn("unknown command", "command", clip(req.Command), "client", req.Source)
+		return ng.Reply{Error: string(errUnknownCommand)}
+	}
+	x := &exchange{req: req}
+	defer func() {
+		if p := recover(); p != nil {
+			e.log.Error("request crashed", "command", req.Command, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+			reply = ng.Reply{Error: string(errInternal)}
+		}
+		e.control.count(proxyName(req), i, time.Since(start), reply.Error != "")
+	}()
+	flags, err := ParseFlags(req.Command, req.Dict, e.cfg.Templates)
+	x.flags = &flags
+	e.unknown.report(e.log, &flags)
+	if err == nil {
+		err = commands[i].run(e, x)
+	}
+	if err == nil {
+		return ng.Reply{Dict: x.reply, Result: x.res}
+	}
+	if limit, ok := err.(loadLimit); ok && flags.SupportsLoadLimit {
+		x.reply.AddString("message", string(limit))
+		return ng.Reply{Dict: x.reply, Result: "load limit"}
+	}
+	e.log.Log(context.Background(), errorLevel(err), "request refused", "callid", flags.CallID, "command", req.Command,
+		"client", req.Source, "err", err)
+	return ng.Reply{Dict: x.reply, Error: ngReason(err)}
+}
+
+// errorLevel: a lack of ports or room wants the operator, the rest is the client's affair.
+func errorLevel(err error) slog.Level {
+	if _, ok := err.(loadLimit); ok || ngReason(err) == string(errNoPorts) || ngReason(err) == string(errInternal) {
+		return slog.LevelError
+	}
+	return slog.LevelWarn
+}
+
+func (e *Engine) ping(x *exchange) error {
+	x.res = "pong"
+	return nil
+}
+
+// proxyName is how a client is named in statistics: by address, since its port changes.
+func proxyName(req *ng.Request) string {
+	if !req.Source.IsValid() {
+		return "local"
+	}
+	return req.Source.Addr().Unmap().String()
+}
+
+// clip shortens a client's text for the log.
+func clip(s string) string {
+	const most = 64
+	if len(s) > most {
+		s = s[:most] + "…"
+	}
+	return strings.ToValidUTF8(s, "?")
+}

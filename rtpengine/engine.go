@@ -1,0 +1,214 @@
+package rtpengine
+
+import (
+	"crypto/rand"
+	"encoding/hex"
+	"fmt"
+	"hash/maphash"
+	"io"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"rtpsidecar/relay"
+)
+
+// Engine holds the calls and answers NG requests. It is an ng.Handler, safe for concurrent use.
+type Engine struct {
+	cfg     Config
+	log     *slog.Logger
+	now     func() time.Time
+	rand    io.Reader
+	host    *relay.Host
+	ifaces  *interfaces
+	cert    relay.Certificate
+	store   Store
+	started time.Time
+
+	seed         maphash.Seed
+	shards       [shardCount]shard
+	calls        atomic.Int64 // in the table
+	mediaStreams atomic.Int64 // with ports, at the last sweep
+
+	nextAffinity  atomic.Uint64
+	nextTransport atomic.Uint64
+	owners        sync.Map // transport id -> *portOwner, for events
+	foundations   sync.Map // netip.Addr -> string, of candidates
+
+	stats    counters
+	control  control
+	unknown  unknownWords
+	load     loadMeter
+	fragment fragments
+
+	stop chan struct{}
+	done sync.WaitGroup
+}
+
+// shardCount spreads the call table over locks; a power of two well above the number of CPUs.
+const shardCount = 64
+
+// shard is a part of the call table. Its mutex is taken before a call's, never after.
+type shard struct {
+	mu    sync.Mutex
+	calls map[string]*Call
+}
+
+// New opens the media interfaces and starts the engine's goroutines. The caller closes it.
+func New(cfg Config) (*Engine, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	if cfg.InstanceID == "" {
+		cfg.InstanceID = hex.EncodeToString(randomBytes(rand.Reader, 6))
+	}
+	e := &Engine{
+		cfg: cfg, log: cfg.Log, now: cfg.Now, rand: rand.Reader,
+		ifaces: newInterfaces(cfg.Interfaces),
+		store:  noStore{},
+		seed:   maphash.MakeSeed(),
+		stop:   make(chan struct{}),
+	}
+	e.started = e.now()
+	for i := range e.shards {
+		e.shards[i].calls = map[string]*Call{}
+	}
+	host, cert, err := openRelay(&cfg)
+	if err != nil {
+		return nil, fmt.Errorf("media: %w", err)
+	}
+	e.host, e.cert = host, cert
+	e.done.Add(2)
+	go e.drainEvents()
+	go e.runTimers()
+	return e, nil
+}
+
+// Close ends all calls, closes their ports and returns when the engine's goroutines have ended.
+func (e *Engine) Close() error {
+	close(e.stop)
+	for _, c := range e.snapshot() {
+		c.mu.Lock()
+		e.destroy(c, closedShutdown)
+		e.unlock(c)
+	}
+	err := e.host.Close()
+	e.done.Wait()
+	return err
+}
+
+func (e *Engine) shard(id string) *shard {
+	return &e.shards[maphash.String(e.seed, id)%shardCount]
+}
+
+// lockCall is the call with this id, locked, or nil.
+func (e *Engine) lockCall(id string) *Call {
+	s := e.shard(id)
+	for {
+		s.mu.Lock()
+		c := s.calls[id]
+		s.mu.Unlock()
+		if c == nil {
+			return nil
+		}
+		c.mu.Lock()
+		if !c.dead {
+			return c
+		}
+		e.unlock(c)
+	}
+}
+
+// unlock ends a command on c. A call that it ended leaves the table only now: the table's mutex comes before a call's.
+func (e *Engine) unlock(c *Call) {
+	dead := c.dead
+	c.mu.Unlock()
+	if !dead {
+		return
+	}
+	s := e.shard(c.ID)
+	s.mu.Lock()
+	if s.calls[c.ID] == c {
+		delete(s.calls, c.ID)
+		e.calls.Add(-1)
+	}
+	s.mu.Unlock()
+}
+
+// openCall is the call with this id, locked; made when there is none and the limits allow one more.
+func (e *Engine) openCall(id, proxy string, limited bool) (c *Call, created bool, err error) {
+	s := e.shard(id)
+	for {
+		s.mu.Lock()
+		if c = s.calls[id]; c == nil {
+			if limited {
+				if err := e.admit(); err != nil {
+					s.mu.Unlock()
+					e.stats.rejected.Add(1)
+					return nil, false, err
+				}
+			}
+			c = newCall(e, id, e.now())
+			c.proxy = proxy
+			c.mu.Lock() // nobody else knows it yet
+			s.calls[id] = c
+			e.calls.Add(1)
+			s.mu.Unlock()
+			return c, true, nil
+		}
+		s.mu.Unlock()
+		c.mu.Lock()
+		if !c.dead {
+			return c, false, nil
+		}
+		e.unlock(c)
+	}
+}
+
+// destroy closes everything that c, which is locked, has. unlock takes it out of the table.
+func (e *Engine) destroy(c *Call, why closeReason) {
+	if c.dead {
+		return
+	}
+	c.dead = true
+	e.stats.closed(c, why, e.now())
+	for _, p := range c.participants {
+		if !p.deleted {
+			c.dropParticipant(p)
+		}
+	}
+	c.log.Info("call ended", "reason", why.String(), "duration", e.now().Sub(c.created).Round(time.Millisecond))
+}
+
+// snapshot lists the calls of this moment.
+func (e *Engine) snapshot() []*Call {
+	list := make([]*Call, 0, e.calls.Load())
+	for i := range e.shards {
+		s := &e.shards[i]
+		s.mu.Lock()
+		for _, c := range s.calls {
+			list = append(list, c)
+		}
+		s.mu.Unlock()
+	}
+	return list
+}
+
+func (e *Engine) rules() rules {
+	return rules{sipSource: e.cfg.SIPSource, dtlsPassive: e.cfg.DTLSPassive, rand: e.rand}
+}
+
+// defaultTOS is the daemon's setting in the relay's terms.
+func (e *Engine) defaultTOS() int {
+	if e.cfg.TOS == 0 {
+		return -1
+	}
+	return e.cfg.TOS
+}

@@ -1,0 +1,116 @@
+package rtpengine
+
+import (
+	"net/netip"
+	"time"
+
+	"rtpsidecar/relay/ice"
+	"rtpsidecar/relay/srtp"
+	"rtpsidecar/sdp"
+)
+
+// leg is what has been said between us and one participant about one media section, and what follows from it. It is a
+// value: negotiation works on copies, and a request that fails leaves no trace. Slices in it are never changed in
+// place.
+type leg struct {
+	Seen bool       // its SDP has been seen
+	Told bool       // our port was shown to it
+	In   *sdp.Media // its last section, as received; nil until seen
+
+	Protocol  sdp.Protocol // spoken with it
+	ProtoText string       // when Protocol is ProtocolUnknown
+	OSRTP     bool         // RTP/AVP in the m= line, with SRTP attributes
+	Rejected  bool         // port 0, by either side
+	Removed   bool         // sdp-media-remove: not shown to it
+
+	Remote [2]netip.AddrPort // where its SDP wants RTP and RTCP
+	Hold   bool              // zero address
+	Dir    sdp.Direction     // what it does, never DirectionDefault once seen
+
+	Codecs     []sdp.Codec   // its own, from its SDP
+	Shown      []sdp.Codec   // what we printed to it last
+	CodecFlags CodecFlags    // of its offer: they govern the answer to it
+	PTime      time.Duration // its own, from its SDP
+	PTimeWish  time.Duration // asked for by the flags towards it; 0: none
+
+	MID    string // in its numbering
+	MIDExt int    // id of the sdes:mid header extension in its numbering, 0 none
+
+	Mux  legMux
+	ICE  legICE
+	DTLS legDTLS
+	SDES legSDES
+
+	OptionalICE bool // ICE=optional: its media may come without a selected pair
+	Flags       legFlags
+}
+
+// legFlags are the wishes about one party's media path. They hold until its next SDP.
+type legFlags struct {
+	Asymmetric, StrictSource, Handover bool
+	NATWait, PierceNAT, Recrypt        bool
+	KeepDirection                      bool // original-sendrecv
+}
+
+// legMux is the state of RTCP multiplexing.
+type legMux struct {
+	Heard   bool // its SDP had rtcp-mux
+	Offered bool // we offered it
+	Require bool // there is one port only
+	Accept  bool // an offer of it is accepted whatever the other side says
+	Reject  bool // an offer of it is never accepted
+	On      bool
+}
+
+// legICE is the state of ICE towards one party.
+type legICE struct {
+	On          bool // in use, or offered
+	Refused     bool // offered, and its answer had none: not offered again without a reason
+	Local       ice.Credentials
+	Remote      ice.Credentials
+	Controlling bool
+	Lite        bool // we are lite
+	RemoteLite  bool
+	Trickle     bool
+	ICE2        bool
+	Mode        ICEMode // force-relay and optional are printed in their own way
+	Ended       bool    // end-of-candidates was heard
+}
+
+// legDTLS is the state of DTLS-SRTP towards one party.
+type legDTLS struct {
+	On         bool // in use, or offered
+	Offered    bool
+	Refused    bool
+	Passive    bool // the offer asked us to be passive
+	Active     bool // our role, once Decided
+	Decided    bool
+	Hash       string            // of our fingerprint
+	Remote     []sdp.Fingerprint // empty until known
+	RemoteID   string            // its tls-id
+	LocalID    string            // ours
+	Generation int               // changes where a new association is needed though nothing else says so
+}
+
+// legSDES is the state of SDES towards one party.
+type legSDES struct {
+	Sent   []sdp.Crypto // lines we printed, with the keys that we send with
+	Answer bool         // Sent is our answer: one line
+	Chosen bool         // Recv and Send are agreed
+	Recv   srtp.Params  // what it protects with
+	Send   srtp.Params  // what we protect with
+	Line   sdp.Crypto   // its line: Recv's
+	Flags  SDESFlags    // of its offer: they govern the answer to it
+}
+
+// rtp tells whether the leg carries RTP rather than opaque datagrams.
+func (l *leg) rtp() bool { return l.Protocol.IsRTP() }
+
+// secure tells whether the leg's RTP is SRTP.
+func (l *leg) secure() bool { return l.rtp() && (l.Protocol.IsSRTP() || l.OSRTP) }
+
+// sends tells whether the party sends media; until its SDP is known it may.
+func (l *leg) sends() bool { return !l.Seen || l.Dir == sdp.SendRecv || l.Dir == sdp.SendOnly }
+
+// receives tells whether the party wants media.
+func (l *leg) receives() bool { return !l.Seen || l.Dir == sdp.SendRecv || l.Dir == sdp.RecvOnly }

@@ -1,0 +1,128 @@
+package rtpengine
+
+import (
+	"encoding/hex"
+	"io"
+	"slices"
+
+	"rtpsidecar/sdp"
+)
+
+const defaultHash = "sha-256"
+
+// hearDTLSOffer: a fingerprint with a usable setup role offers DTLS. Another fingerprint or tls-id than before asks for
+// a new association, RFC 8842 section 5.3; an ICE restart alone does not.
+func hearDTLSOffer(l *leg, m *sdp.Media, f *Flags) {
+	d := &l.DTLS
+	usable := len(m.Fingerprints) > 0 && m.Setup != sdp.SetupNone && m.Setup != sdp.SetupHoldConn
+	if !usable || f.DTLS == DTLSOff || m.Protocol.IsRTP() && !m.Protocol.IsSRTP() && !l.OSRTP {
+		*d = legDTLS{LocalID: d.LocalID, Generation: d.Generation}
+		return
+	}
+	if !sameFingerprints(d.Remote, m.Fingerprints) || d.RemoteID != m.TLSID {
+		d.Decided = false
+	}
+	d.On, d.Refused = true, false
+	d.Remote, d.RemoteID = m.Fingerprints, m.TLSID
+	d.chooseHash(f)
+	d.Passive = f.DTLS == DTLSPassive || f.DTLSReverse == DTLSPassive
+}
+
+// hearDTLSAnswer: the answer to an offered association fixes the roles.
+func hearDTLSAnswer(l *leg, m *sdp.Media) {
+	d := &l.DTLS
+	if !d.On {
+		return
+	}
+	if len(m.Fingerprints) == 0 || m.Setup == sdp.SetupHoldConn {
+		d.On, d.Refused, d.Decided = false, true, false
+		d.Remote, d.RemoteID = nil, ""
+		return
+	}
+	d.Refused = false
+	d.Remote, d.RemoteID = m.Fingerprints, m.TLSID
+	d.Active = m.Setup == sdp.SetupPassive // without the line the answerer is active, RFC 4145 section 4.1
+	d.Decided = true
+}
+
+// proposeDTLS decides about DTLS in the offer to b.
+func proposeDTLS(a, b *leg, f *Flags, r rules) {
+	d := &b.DTLS
+	if !b.secure() || f.DTLS == DTLSOff || d.Refused && !b.Protocol.IsDTLS() {
+		*d = legDTLS{Refused: d.Refused, LocalID: d.LocalID}
+		return
+	}
+	d.chooseHash(f)
+	d.localID(f, r.rand)
+	d.On, d.Offered = true, true
+}
+
+// concludeDTLS decides our role towards a, who offered.
+func concludeDTLS(a *leg, f *Flags, r rules) {
+	d := &a.DTLS
+	if f.DTLS == DTLSOff || a.SDES.Flags.Prefer && len(a.In.Cryptos) > 0 {
+		d.On = false
+	}
+	if !d.On {
+		return
+	}
+	d.localID(f, r.rand)
+	if d.Decided {
+		return
+	}
+	switch a.In.Setup {
+	case sdp.SetupActive:
+		d.Active = false
+	case sdp.SetupPassive:
+		d.Active = true
+	default:
+		d.Active = !(d.Passive || f.DTLS == DTLSPassive || r.dtlsPassive && f.DTLS != DTLSActive)
+	}
+	d.Decided = true
+}
+
+// chooseHash takes the digest asked for, else the one the other side uses, else the default.
+func (d *legDTLS) chooseHash(f *Flags) {
+	switch {
+	case f.DTLSFingerprint != "":
+		d.Hash = f.DTLSFingerprint
+	case len(d.Remote) > 0 && knownHash(d.Remote[0].Hash):
+		d.Hash = d.Remote[0].Hash
+	case d.Hash == "":
+		d.Hash = defaultHash
+	}
+}
+
+// localID makes our tls-id, 128 random bits, where it is wanted and missing.
+func (d *legDTLS) localID(f *Flags, rand io.Reader) {
+	if f.NoTLSID {
+		d.LocalID = ""
+	} else if d.LocalID == "" {
+		d.LocalID = hex.EncodeToString(randomBytes(rand, 16))
+	}
+}
+
+func knownHash(h string) bool {
+	switch h {
+	case "sha-1", "sha-224", "sha-256", "sha-384", "sha-512":
+		return true
+	}
+	return false
+}
+
+func sameFingerprints(a, b []sdp.Fingerprint) bool {
+	return slices.EqualFunc(a, b, func(x, y sdp.Fingerprint) bool {
+		return x.Hash == y.Hash && slices.Equal(x.Digest, y.Digest)
+	})
+}
+
+// setup is the role printed to a party: ours.
+func (d *legDTLS) setup(offer bool) sdp.Setup {
+	switch {
+	case offer:
+		return sdp.SetupActPass
+	case d.Active:
+		return sdp.SetupActive
+	}
+	return sdp.SetupPassive
+}

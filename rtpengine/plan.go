@@ -1,0 +1,162 @@
+package rtpengine
+
+import (
+	"rtpsidecar/relay"
+	"rtpsidecar/sdp"
+)
+
+// plan says where the packets that arrive at m's transport go: one route for each section that it carries.
+func (m *Media) plan() *relay.Plan {
+	p := &relay.Plan{}
+	bundled := m.bundledWith()
+	for _, x := range bundled {
+		r := x.route()
+		if len(bundled) > 1 {
+			r.MID = x.leg.MID
+			r.MIDExt = uint8(x.leg.MIDExt)
+			for _, c := range x.leg.Codecs {
+				r.PTs.Add(c.PT)
+			}
+		}
+		p.Routes = append(p.Routes, r)
+	}
+	return p
+}
+
+// bundledWith are the sections on m's transport, m first.
+func (m *Media) bundledWith() []*Media {
+	list := []*Media{m}
+	for _, o := range m.party.Medias {
+		if o.bundle == m && !o.leg.Rejected {
+			list = append(list, o)
+		}
+	}
+	return list
+}
+
+// route is the way of one section's packets to those subscribed to it.
+func (m *Media) route() relay.Route {
+	r := relay.Route{
+		ID:         m.id,
+		Discard:    m.leg.rtp() && !m.leg.sends() || m.party.blocked || m.echo == EchoBlackhole,
+		ClockRates: clockRates(m.leg.Codecs),
+	}
+	if m.party.silenced {
+		r.Silence = silenceSet(m.leg.Codecs)
+	}
+	for _, s := range m.sinks {
+		if sink, ok := s.sink(); ok {
+			if s.silenced && r.Silence.PTs.Empty() {
+				r.Silence = silenceSet(m.leg.Codecs)
+			}
+			r.Sinks = append(r.Sinks, sink)
+		}
+	}
+	if m.echo == EchoBoth || m.echo == EchoBackward {
+		r.Sinks = []relay.Sink{{To: m.transport(), Feedback: m.leg.Protocol.IsAVPF()}}
+	}
+	return r
+}
+
+// sink is the receiving end of a subscription; ok is false while there is none.
+func (s *subscription) sink() (relay.Sink, bool) {
+	from, to := &s.from.leg, &s.to.leg
+	t := s.to.transport()
+	if t == nil || to.Rejected || from.Rejected {
+		return relay.Sink{}, false
+	}
+	k := relay.Sink{
+		To:       t,
+		Feedback: to.Protocol.IsAVPF() || !to.rtp(),
+		MuteRTP:  to.rtp() && !to.receives() || s.blocked,
+		PTMap:    payloadMap(to.Codecs, from.Codecs, from.Shown),
+	}
+	if s.from.party.blockDTMF {
+		k.PTMap = withoutDTMF(k.PTMap, from.Codecs)
+	}
+	if s.to.bundled() && to.MID != "" && to.MIDExt > 0 {
+		k.MID, k.MIDExt = to.MID, uint8(to.MIDExt)
+	}
+	k.Passthrough = from.SDES.Chosen && to.SDES.Chosen && from.SDES.Recv.Equal(to.SDES.Send) &&
+		!from.Flags.Recrypt && !to.Flags.Recrypt && k.PTMap == nil && k.MID == "" && s.from.party.noPayloadEdits()
+	return k, true
+}
+
+// noPayloadEdits tells whether the party's packets may go on as they are.
+func (p *Participant) noPayloadEdits() bool { return !p.silenced }
+
+// bundled tells whether m shares its transport.
+func (m *Media) bundled() bool { return len(m.head().bundledWith()) > 1 }
+
+// ptDrop in a payload type map drops the packet.
+const ptDrop = 0xff
+
+func identityMap() *[128]uint8 {
+	m := new([128]uint8)
+	for i := range m {
+		m[i] = uint8(i)
+	}
+	return m
+}
+
+// withoutDTMF drops the events of RFC 4733 from m.
+func withoutDTMF(m *[128]uint8, from []sdp.Codec) *[128]uint8 {
+	for i := range from {
+		if !isDTMF(&from[i]) {
+			continue
+		}
+		if m == nil {
+			m = identityMap()
+		}
+		m[from[i].PT&0x7f] = ptDrop
+	}
+	return m
+}
+
+// clockRates are the rates by payload type, for the jitter; nil where all are static.
+func clockRates(codecs []sdp.Codec) *[128]uint32 {
+	var m *[128]uint32
+	for i := range codecs {
+		if codecs[i].Static || codecs[i].ClockHz <= 0 {
+			continue
+		}
+		if m == nil {
+			m = new([128]uint32)
+			for pt := range uint8(35) {
+				if c, ok := sdp.StaticCodec(pt); ok {
+					m[pt] = uint32(c.ClockHz)
+				}
+			}
+		}
+		m[codecs[i].PT&0x7f] = uint32(codecs[i].ClockHz)
+	}
+	return m
+}
+
+// Silence of the encodings that can be silenced without decoding: G.711 zero levels, and the G.722 code of a zero
+// sample in both bands.
+const (
+	silencePCMU = 0xff
+	silencePCMA = 0xd5
+	silenceG722 = 0xfa
+)
+
+// silenceSet lists the payload types that silence media can silence.
+func silenceSet(codecs []sdp.Codec) (s relay.SilenceSet) {
+	for i := range codecs {
+		b := byte(0)
+		switch name := upperName(&codecs[i]); name {
+		case "PCMU":
+			b = silencePCMU
+		case "PCMA":
+			b = silencePCMA
+		case "G722":
+			b = silenceG722
+		default:
+			continue
+		}
+		s.PTs.Add(codecs[i].PT)
+		s.Byte[codecs[i].PT&0x7f] = b
+	}
+	return s
+}

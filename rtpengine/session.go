@@ -1,0 +1,78 @@
+package rtpengine
+
+import (
+	"strconv"
+
+	"rtpsidecar/sdp"
+)
+
+// printed is what was printed to one participant, for what has to stay the same towards it.
+type printed struct {
+	seen    bool
+	origin  sdp.Origin
+	name    string
+	version uint64
+	body    string // the last body
+	count   bool   // replace SDP-version is in force: version counts
+}
+
+// session applies the replace list to the session level.
+func (o *printed) session(out *sdp.Session, f *Flags) {
+	w := f.Replace
+	if !o.seen {
+		o.origin, o.name = out.Origin, out.Name
+	}
+	if w.Username || w.OriginFull {
+		out.Origin.Username = o.origin.Username
+	}
+	if w.SessionName {
+		out.Name = o.name
+	}
+	if w.OriginFull {
+		out.Origin.SessionID = o.origin.SessionID
+	}
+	if w.Origin || w.OriginFull {
+		if w.OriginFull && o.seen {
+			out.Origin.Family, out.Origin.Address = o.origin.Family, o.origin.Address
+		} else if c, ok := liveConnection(out); ok {
+			out.Origin.Family, out.Origin.Address = c.Family, c.Address
+		}
+		o.origin.Family, o.origin.Address = out.Origin.Family, out.Origin.Address
+	}
+}
+
+// liveConnection is the c= of the first section that has one.
+func liveConnection(s *sdp.Session) (sdp.Connection, bool) {
+	for _, m := range s.Media {
+		if len(m.Connections) > 0 && !m.Connections[0].IsZero() {
+			return m.Connections[0], true
+		}
+	}
+	return sdp.Connection{}, false
+}
+
+// number counts the version of o= where that was asked for: one more whenever the body differs from the last one.
+func (o *printed) number(body []byte, out *sdp.Session, f *Flags) []byte {
+	w := f.Replace
+	counting := w.SDPVersion || w.OriginFull || w.ForceIncrementSDPVersion
+	if !counting {
+		o.seen, o.body = true, string(body)
+		return body
+	}
+	if !o.count {
+		v, err := strconv.ParseUint(out.Origin.Version, 10, 64)
+		if err != nil {
+			v = 1
+		}
+		if o.seen && !sdp.EqualButOrigin(o.body, string(body)) {
+			v++
+		}
+		o.version, o.count = v, true
+	} else if w.ForceIncrementSDPVersion || !sdp.EqualButOrigin(o.body, string(body)) {
+		o.version++
+	}
+	out.Origin.Version = strconv.FormatUint(o.version, 10)
+	body = sdp.AppendEdited(nil, sdp.Append(nil, out), f.Edits)
+	o.seen, o.body = true, string(body)
+	return body
+}

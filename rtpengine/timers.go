@@ -1,0 +1,145 @@
+package rtpengine
+
+import "time"
+
+// Periods of the engine's one timer.
+const (
+	sweepPeriod   = time.Second // timeouts are checked once a second, as the protocol has it
+	qualityPeriod = 5 * time.Second
+)
+
+// runTimers sweeps until the engine is closed.
+func (e *Engine) runTimers() {
+	defer e.done.Done()
+	t := time.NewTicker(sweepPeriod)
+	defer t.Stop()
+	for {
+		select {
+		case <-e.stop:
+			return
+		case <-t.C:
+			e.sweep(e.now())
+		}
+	}
+}
+
+// sweep ends the calls whose time is over and takes the samples that are due.
+func (e *Engine) sweep(now time.Time) {
+	total := e.host.Totals()
+	sum := total.User
+	add(&sum, total.Kernel)
+	e.stats.mu.Lock()
+	e.stats.rates.sample(now, sum)
+	rate := e.stats.rates.bytes
+	e.stats.mu.Unlock()
+	e.load.sample(e.cfg.MaxCPU > 0, e.cfg.MaxLoad > 0, rate)
+	e.fragment.expire(now)
+	streams := int64(0)
+	for _, c := range e.snapshot() {
+		c.mu.Lock()
+		if !c.dead {
+			if now.Sub(c.sampled) >= qualityPeriod {
+				c.sampleQuality(now)
+			}
+			if why, over := c.expired(now); over {
+				e.destroy(c, why)
+			}
+			c.medias(func(m *Media) {
+				if m.local != nil {
+					streams++
+				}
+			})
+		}
+		e.unlock(c)
+	}
+	e.mediaStreams.Store(streams)
+}
+
+// expired tells whether c's time is over, and why.
+func (c *Call) expired(now time.Time) (why closeReason, over bool) {
+	cfg := &c.engine.cfg
+	switch {
+	case !c.deleteAt.IsZero() && !now.Before(c.deleteAt):
+		return closedDeleted, true
+	case cfg.FinalTimeout > 0 && now.Sub(c.created) >= cfg.FinalTimeout:
+		return closedFinal, true
+	case now.Before(c.aliveUntil):
+		return 0, false
+	}
+	return c.silence(now)
+}
+
+// silence looks at each stream of the call. One live stream keeps it, but a held one only while there is none that
+// should be heard. The next look comes when the first of those alive may have died.
+func (c *Call) silence(now time.Time) (why closeReason, over bool) {
+	cfg := &c.engine.cfg
+	classes := [...]struct {
+		limit time.Duration
+		why   closeReason
+		alive time.Time // until when the last one lives
+		any   bool
+	}{
+		{limit: cfg.Timeout, why: closedTimeout},
+		{limit: cfg.SilentTimeout, why: closedSilent},
+		{limit: cfg.OfferTimeout, why: closedOffer},
+	}
+	const talking, held, waiting = 0, 1, 2
+	c.medias(func(m *Media) {
+		if m.party.deleted || m.leg.Rejected || len(m.sources)+len(m.sinks) == 0 {
+			return
+		}
+		class := talking
+		switch {
+		case !m.leg.Seen:
+			class = waiting
+		case !m.leg.sends() || m.transport() == nil:
+			class = held
+		}
+		k := &classes[class]
+		k.any = true
+		last := later(m.lastPacket(), c.lastSignal)
+		if k.limit <= 0 {
+			last, k.limit = now, 24*time.Hour // off
+		}
+		k.alive = later(k.alive, last.Add(k.limit))
+	})
+	until := later(classes[talking].alive, classes[waiting].alive)
+	if !classes[talking].any {
+		until = later(until, classes[held].alive)
+	}
+	if until.IsZero() && !classes[held].any {
+		return 0, false // no streams at all: never timed out
+	}
+	if now.Before(until) {
+		// Streams live on with every packet, so this is no later than the call can end.
+		c.aliveUntil = until
+		return 0, false
+	}
+	for _, k := range classes {
+		if k.any {
+			return k.why, true
+		}
+	}
+	return 0, false
+}
+
+// lastPacket is when m's party was heard last, by media or by ICE; its transport's opening at first.
+func (m *Media) lastPacket() time.Time {
+	h := m.head()
+	if h.local == nil {
+		return m.party.created
+	}
+	st := h.local.t.Status()
+	last := later(h.local.opened, st.LastICECheck)
+	for _, s := range st.Streams {
+		last = later(last, s.LastPacket)
+	}
+	return last
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
