@@ -5,8 +5,7 @@ import (
 	"strings"
 )
 
-// staticCodecs are the payload types that need no rtpmap, RFC 3551 tables 4 and 5. The RFC writes PCMU for 0; the other
-// names and the missing 1, 2, 19, 21 … are its own as well.
+// staticCodecs are the payload types that need no rtpmap, RFC 3551 tables 4 and 5.
 var staticCodecs = [35]struct {
 	name     string
 	clockHz  int
@@ -118,9 +117,8 @@ var decisive = map[string][]struct{ name, absent string }{
 	"H265":          {{"profile-id", "1"}, {"tier-flag", "0"}, {"tx-mode", "SRST"}}, // RFC 7798 section 7.2.2
 	"VP9":           {{"profile-id", "0"}},                                          // RFC 9628 section 6
 	"AV1":           {{"profile", "0"}},                                             // AV1 RTP specification section 7.2.3
-	"RED":           nil,                                                            // its formats may be renumbered
 	"G7221":         {{"bitrate", ""}},                                              // RFC 5577 section 4.1
-	"MPEG4-GENERIC": {{"mode", ""}, {"config", ""}},                                 // RFC 3640 section 4.1
+	"MPEG4-GENERIC": {{"mode", ""}},                                                 // RFC 3640 section 4.1
 }
 
 // Matches tells whether a and b are the same codec and agree in those fmtp parameters without which one side could not
@@ -192,7 +190,6 @@ func MatchAnswer(offer, answer []Codec) []int {
 	try(false, func(a, o *Codec) bool { return a.PT == o.PT && (Matches(a, o) || a.Name == "" && o.Name == "") })
 	try(false, Matches)
 	try(false, func(a, o *Codec) bool { return a.PT == o.PT && SameEncoding(a, o) })
-	try(false, func(a, o *Codec) bool { return decisive[strings.ToUpper(a.Name)] == nil && SameEncoding(a, o) })
 	try(true, func(a, o *Codec) bool {
 		if !SameEncoding(a, o) {
 			return false

@@ -2,6 +2,6 @@
 // clock. The reader is tolerant: it takes what phones and browsers really send and keeps what it does not know; the
 // writer prints a fresh body in one fixed order.
 //
-// The model uses pion/sdp's types where they lose nothing. It does not use pion's reader, which refuses m=image and
-// unordered lines and keeps only the last c= of a media; that reader is the oracle in the tests instead.
+// Of pion/sdp it uses the attribute type. It does not use pion's reader, which refuses m=image and unordered lines and
+// keeps only the last c= of a media; that reader is the oracle in the tests instead.
 package sdp

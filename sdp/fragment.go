@@ -37,6 +37,8 @@ func ParseFragment[T ~string | ~[]byte](text T) (*Fragment, error) {
 			ice := &f.ICE
 			if m != nil {
 				ice = &m.ICE
+			} else {
+				p.shared += len(value)
 			}
 			if key == "mid" && m != nil {
 				m.MID = trim(value)
@@ -44,6 +46,9 @@ func ParseFragment[T ~string | ~[]byte](text T) (*Fragment, error) {
 				return nil, &LineError{Line: p.line, Text: p.text, Err: err}
 			}
 		}
+	}
+	if len(f.Media)*p.shared > maxFolded {
+		return nil, p.errorf("session attributes too long for %d media", len(f.Media))
 	}
 	for i := range f.Media {
 		ice := &f.Media[i].ICE

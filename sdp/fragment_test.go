@@ -2,6 +2,7 @@ package sdp
 
 import (
 	"net/netip"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -49,9 +50,10 @@ func TestFragment(t *testing.T) {
 			}
 		})
 	}
-	for _, in := range []string{"hello\n", "a=candidate:x\n", "m=x\na=remote-candidates:x\n"} {
+	long := "a=ice-options:" + strings.Repeat("x ", 10000) + "\n" + strings.Repeat("m=x\n", 1000)
+	for _, in := range []string{long, "hello\n", "a=candidate:x\n", "m=x\na=remote-candidates:x\n"} {
 		if f, err := ParseFragment([]byte(in)); err == nil {
-			t.Errorf("%q: %+v", in, f)
+			t.Errorf("%.40q: %d media", in, len(f.Media))
 		}
 	}
 }

@@ -64,7 +64,8 @@ func (l *lexer) errorf(format string, args ...any) *LineError {
 	return &LineError{Line: l.line, Text: l.text, Err: fmt.Errorf(format, args...)}
 }
 
-func isBlank(c byte) bool { return c == ' ' || c == '\t' }
+// isBlank counts a lone CR too: a word that ended in one would lose it as the last of its line.
+func isBlank(c byte) bool { return c == ' ' || c == '\t' || c == '\r' }
 
 func trimLeft(s string) string {
 	for len(s) > 0 && isBlank(s[0]) {

@@ -235,3 +235,20 @@ func TestListsStandApart(t *testing.T) {
 		}
 	})
 }
+
+// A call is set up with a handful of bodies: neither direction may cost an allocation per line.
+func TestAllocations(t *testing.T) {
+	golden(t, func(name string, in []byte) {
+		if name != "webrtc-four-media" {
+			return
+		}
+		s := mustParse(t, string(in))
+		dst := Append(nil, s)
+		if n := testing.AllocsPerRun(100, func() { dst = Append(dst[:0], s) }); n > 0 {
+			t.Errorf("Append: %v allocations", n)
+		}
+		if n := testing.AllocsPerRun(100, func() { mustParse(t, string(in)) }); n > 60 {
+			t.Errorf("Parse: %v allocations for %d lines", n, strings.Count(string(in), "\n"))
+		}
+	})
+}
