@@ -1,6 +1,7 @@
 package dtls
 
 import (
+	"context"
 	"crypto/x509"
 	"fmt"
 	"slices"
@@ -15,29 +16,41 @@ type verifyFunc = func(certificates [][]byte, chains [][]*x509.Certificate) erro
 // preferred is what a server takes when it is offered, see Config.StrictOrder.
 var preferred = srtp.SuiteByName("AES_CM_128_HMAC_SHA1_80")
 
-// connect sets the library up; it sends nothing yet.
-func (k *Keyer) connect(role Role, verify verifyFunc) (*pion.Conn, error) {
-	shared := []pion.Option{
-		pion.WithCertificates(k.cfg.Certificate.pair),
-		pion.WithSRTPProtectionProfiles(profiles(k.cfg.Suites, role == Server && !k.cfg.StrictOrder)...),
+// connection is a connection of the library and the pipe that it runs on.
+type connection struct {
+	*pion.Conn
+	pipe *pipe
+}
+
+// options are those that both roles and a resumed connection have in common.
+func (k *Keyer) options() []pion.Option {
+	return []pion.Option{
 		pion.WithMTU(k.cfg.MTU),
 		pion.WithFlightInterval(k.cfg.FlightInterval),
 		pion.WithDisableRetransmitBackoff(true),
 		pion.WithLoggerFactory(libraryLog{k.cfg.Logger}),
 		// Certificates are self-signed: the digest, not a chain, says whose they are (RFC 5763 section 5).
 		pion.WithInsecureSkipVerify(true),
-		pion.WithVerifyPeerCertificate(verify),
 	}
+}
+
+// connect sets the library up; it sends nothing yet. head is a datagram that was already taken from the inbox.
+func (k *Keyer) connect(role Role, head []byte, verify verifyFunc) (c connection, err error) {
+	c.pipe = newPipe(k.inbox, head, k.send)
+	shared := append(k.options(),
+		pion.WithCertificates(k.cfg.Certificate.pair),
+		pion.WithSRTPProtectionProfiles(profiles(k.cfg.Suites, role == Server && !k.cfg.StrictOrder)...),
+		pion.WithVerifyPeerCertificate(verify),
+	)
 	if role == Client {
 		opts := make([]pion.ClientOption, 0, len(shared))
 		for _, o := range shared {
 			opts = append(opts, o)
 		}
-		conn, err := pion.ClientWithOptions(k.pipe, k.pipe.LocalAddr(), opts...)
-		if err != nil {
-			return nil, fmt.Errorf("dtls client: %w", err)
+		if c.Conn, err = pion.ClientWithOptions(c.pipe, c.pipe.LocalAddr(), opts...); err != nil {
+			return c, fmt.Errorf("dtls client: %w", err)
 		}
-		return conn, nil
+		return c, nil
 	}
 	opts := []pion.ServerOption{
 		pion.WithClientAuth(pion.RequireAnyClientCert),
@@ -46,11 +59,22 @@ func (k *Keyer) connect(role Role, verify verifyFunc) (*pion.Conn, error) {
 	for _, o := range shared {
 		opts = append(opts, o)
 	}
-	conn, err := pion.ServerWithOptions(k.pipe, k.pipe.LocalAddr(), opts...)
-	if err != nil {
-		return nil, fmt.Errorf("dtls server: %w", err)
+	if c.Conn, err = pion.ServerWithOptions(c.pipe, c.pipe.LocalAddr(), opts...); err != nil {
+		return c, fmt.Errorf("dtls server: %w", err)
 	}
-	return conn, nil
+	return c, nil
+}
+
+// resume brings a connection back from its state; it sends nothing.
+func (k *Keyer) resume(state *pion.State, head []byte) (c connection, err error) {
+	c.pipe = newPipe(k.inbox, head, k.send)
+	if c.Conn, err = pion.ResumeWithOptions(state, c.pipe, c.pipe.LocalAddr(), k.options()...); err != nil {
+		return c, err
+	}
+	if err = c.HandshakeContext(context.Background()); err != nil { // returns at once
+		c.Conn.Close()
+	}
+	return c, err
 }
 
 // profiles are the protection profiles of suites in their order, the preferred one first if asked for.

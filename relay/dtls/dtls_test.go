@@ -3,7 +3,6 @@ package dtls
 import (
 	"bytes"
 	"context"
-	"crypto"
 	"errors"
 	"fmt"
 	"strings"
@@ -390,6 +389,52 @@ func TestAbandonIsSilent(t *testing.T) {
 	})
 }
 
+// An association that is at rest still hears the far end's close_notify, and still sends its own.
+func TestRest(t *testing.T) {
+	for _, closer := range []Role{Client, Server} {
+		for _, rests := range []int{1, 3} {
+			t.Run(fmt.Sprintf("%s closes after %d", closer, rests), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					sent := 0
+					count := func(_ int, b []byte, deliver func([]byte)) { sent++; deliver(b) }
+					client, server := link(t, count, count, nil)
+					start(t, client, server)
+					start(t, server, client)
+					checkKeys(t, <-client.result, <-server.result)
+					awake := 0
+					for range rests {
+						synctest.Wait()
+						awake = sent
+						time.Sleep(restAfter + time.Second)
+						synctest.Wait()
+						// Something that wakes it up, and is no record of this association.
+						client.Deliver([]byte{21, 0xfe, 0xfd, 0, 1, 0, 0, 0, 0, 0, 9, 0, 3, 1, 2, 3})
+						server.Deliver(clientHelloLike())
+						time.Sleep(time.Second)
+					}
+					time.Sleep(restAfter + time.Second)
+					synctest.Wait()
+					if sent != awake || client.State() != StateConnected || server.State() != StateConnected {
+						t.Errorf("%d datagrams at rest, client %v, server %v", sent-awake, client.State(), server.State())
+					}
+					first, second := client, server
+					if closer == Server {
+						first, second = server, client
+					}
+					first.Close()
+					if err := <-first.closed; !errors.Is(err, ErrClosed) {
+						t.Errorf("closer: %v", err)
+					}
+					if err := <-second.closed; !errors.Is(err, ErrPeerClosed) {
+						t.Errorf("other: %v", err)
+					}
+					second.Close()
+				})
+			})
+		}
+	}
+}
+
 func TestMisuse(t *testing.T) {
 	e := newEnd(t, Client, testCertificates[0], func([]byte) {}, nil)
 	good := fingerprints(testCertificates[1], "sha-256")
@@ -430,201 +475,4 @@ func TestMisuse(t *testing.T) {
 			t.Errorf("%s: accepted", name)
 		}
 	}
-}
-
-func TestQueueIsBounded(t *testing.T) {
-	e := newEnd(t, Server, testCertificates[0], func([]byte) {}, nil)
-	defer e.Close()
-	for i := range queueLen {
-		if !e.Deliver(clientHelloLike()) {
-			t.Fatalf("datagram %d dropped", i)
-		}
-	}
-	b := clientHelloLike()
-	if n := testing.AllocsPerRun(10, func() {
-		if e.Deliver(b) {
-			t.Error("the queue has no bound")
-		}
-	}); n != 0 {
-		t.Errorf("%v allocations for a dropped datagram", n)
-	}
-}
-
-// clientHelloLike passes for DTLS.
-func clientHelloLike() []byte {
-	return append([]byte{22, 0xfe, 0xff, 0, 0, 0, 0, 0, 0, 0, 0, 0, 12}, make([]byte, 12)...)
-}
-
-func TestPlausible(t *testing.T) {
-	record := func(kind, major byte, epoch byte, content ...byte) []byte {
-		return append([]byte{kind, major, 0xfd, 0, epoch, 0, 0, 0, 0, 0, 1, 0, byte(len(content))}, content...)
-	}
-	hello := clientHelloLike()
-	tests := []struct {
-		name string
-		in   []byte
-		want bool
-	}{
-		{"empty", nil, false},
-		{"header cut", hello[:12], false},
-		{"content cut", hello[:20], false},
-		{"hello", hello, true},
-		{"two records", append(clientHelloLike(), record(20, 0xfe, 0, 1)...), true},
-		{"trailing byte", append(clientHelloLike(), 0), false},
-		{"TLS", record(22, 3, 0, make([]byte, 12)...), false},
-		{"short handshake", record(22, 0xfe, 0, 1, 2, 3), false},
-		{"alert", record(21, 0xfe, 0, 2, 40), true},
-		{"long alert", record(21, 0xfe, 0, 2, 40, 1), false},
-		{"strange cipher change", record(20, 0xfe, 0, 2), false},
-		{"plain data", record(23, 0xfe, 0, 1, 2, 3), false},
-		{"encrypted data", record(23, 0xfe, 1, 1, 2, 3), true},
-		{"connection id", record(25, 0xfe, 1, 1, 2, 3), false},
-	}
-	for _, tt := range tests {
-		if got := plausible(tt.in); got != tt.want {
-			t.Errorf("%s: %v, want %v", tt.name, got, tt.want)
-		}
-	}
-}
-
-// Rubbish that passes for DTLS, before and during the handshake, must not hinder it.
-func TestRubbish(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		var server *end
-		rubbish := [][]byte{
-			nil, {0}, []byte("not DTLS at all"), {0x80, 0, 0, 1},
-			{23, 0xfe, 0xfd, 0, 0, 0, 0, 0, 0, 0, 1, 0, 1, 9},             // data in the clear
-			{24, 0xfe, 0xfd, 0, 0, 0, 0, 0, 0, 0, 1, 0, 1, 9},             // heartbeat
-			{20, 0xfe, 0xfd, 0, 0, 0, 0, 0, 0, 0, 1, 0, 1, 9},             // cipher change to 9
-			{21, 0xfe, 0xfd, 0, 0, 0, 0, 0, 0, 0, 1, 0, 1, 9},             // half an alert
-			{22, 0xfe, 0xfd, 0, 1, 0, 0, 0, 0, 0, 1, 0, 3, 9, 9, 9},       // encrypted too early
-			append(clientHelloLike(), 22, 0xfe, 0xfd, 0, 0, 0, 0, 0),      // cut behind a good one
-			{22, 0xfe, 0xfd, 0xff, 0xff, 0, 0, 0, 0, 0, 1, 0, 3, 9, 9, 9}, // epoch 65535
-		}
-		send := func(_ int, b []byte, deliver func([]byte)) {
-			for _, r := range rubbish {
-				deliver(r)
-			}
-			deliver(b)
-		}
-		client, server := link(t, send, send, nil)
-		start(t, server, client)
-		start(t, client, server)
-		checkKeys(t, <-client.result, <-server.result)
-		client.Close()
-		server.Close()
-	})
-}
-
-func TestCertificate(t *testing.T) {
-	for _, tt := range []struct {
-		name string
-		cfg  CertificateConfig
-		want string
-	}{
-		{"default", CertificateConfig{}, "ECDSA-SHA256"},
-		{"ECDSA 384", CertificateConfig{Signature: crypto.SHA384}, "ECDSA-SHA384"},
-		{"RSA", CertificateConfig{Key: RSA}, "SHA256-RSA"},
-		{"RSA 512", CertificateConfig{Key: RSA, RSABits: 3072, Signature: crypto.SHA512}, "SHA512-RSA"},
-	} {
-		c, err := NewCertificate(tt.cfg)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if got := c.Leaf().SignatureAlgorithm.String(); got != tt.want {
-			t.Errorf("%s: %s, want %s", tt.name, got, tt.want)
-		}
-		if err := c.Leaf().CheckSignature(c.Leaf().SignatureAlgorithm, c.Leaf().RawTBSCertificate, c.Leaf().Signature); err != nil {
-			t.Errorf("%s: %v", tt.name, err)
-		}
-		for name, n := range map[string]int{"sha-1": 20, "sha-224": 28, "sha-256": 32, "SHA-384": 48, "sha-512": 64, "md5": 0} {
-			if got := c.Fingerprint(name); len(got) != n {
-				t.Errorf("%s: %s of %d bytes, want %d", tt.name, name, len(got), n)
-			}
-		}
-	}
-	for _, cfg := range []CertificateConfig{{Key: 7}, {Signature: crypto.MD5}, {Key: RSA, RSABits: 10}} {
-		if _, err := NewCertificate(cfg); err == nil {
-			t.Errorf("%+v: accepted", cfg)
-		}
-	}
-}
-
-func TestCertificateRenewal(t *testing.T) {
-	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
-	s, err := NewCertificates(CertificateConfig{Now: func() time.Time { return now }})
-	if err != nil {
-		t.Fatal(err)
-	}
-	first, _ := s.Current()
-	if got := first.Leaf().NotAfter.Sub(now); got != certificateLife {
-		t.Errorf("valid for %v", got)
-	}
-	now = now.Add(certificateLife/2 - time.Second)
-	if c, _ := s.Current(); c != first {
-		t.Error("replaced too early")
-	}
-	now = now.Add(time.Second)
-	second, _ := s.Current()
-	if second == first {
-		t.Error("not replaced after half its life")
-	}
-	// Renewal that fails keeps the old one while it is valid.
-	s.cfg.Key = 7
-	now = now.Add(certificateLife/2 + time.Hour)
-	if c, err := s.Current(); c != second || err != nil {
-		t.Errorf("%v", err)
-	}
-	now = now.Add(certificateLife)
-	if _, err := s.Current(); err == nil {
-		t.Error("an expired certificate is handed out")
-	}
-	if _, err := NewCertificates(CertificateConfig{Key: 7}); err == nil {
-		t.Error("no key type 7")
-	}
-}
-
-func TestRSACertificates(t *testing.T) {
-	rsaCert, err := NewCertificate(CertificateConfig{Key: RSA})
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, who := range []Role{Client, Server} {
-		synctest.Test(t, func(t *testing.T) {
-			client, server := link(t, nil, nil, func(r Role, c *Config) {
-				if r == who {
-					c.Certificate = rsaCert
-				}
-			})
-			if who == Client {
-				client.cert = rsaCert
-			} else {
-				server.cert = rsaCert
-			}
-			start(t, client, server)
-			start(t, server, client)
-			checkKeys(t, <-client.result, <-server.result)
-			client.Close()
-			server.Close()
-		})
-	}
-}
-
-func FuzzDeliver(f *testing.F) {
-	f.Add(clientHelloLike())
-	f.Add([]byte{21, 0xfe, 0xfd, 0, 0, 0, 0, 0, 0, 0, 1, 0, 2, 2, 40})
-	f.Add([]byte{22, 0xfe, 0xfd, 0, 1, 0, 0, 0, 0, 0, 1, 0, 3, 9, 9, 9})
-	f.Fuzz(func(t *testing.T, b []byte) {
-		// Both roles read it while they wait for the far end.
-		for _, role := range []Role{Client, Server} {
-			e := newEnd(t, role, testCertificates[0], func([]byte) {}, nil)
-			e.Deliver(b)
-			e.Deliver(b)
-			start(t, e, &end{cert: testCertificates[1]})
-			e.Close()
-			if r := <-e.result; r.Err == nil {
-				t.Fatal("keys out of thin air")
-			}
-		}
-	})
 }

@@ -47,8 +47,9 @@ func TestPionV2(t *testing.T) {
 			ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 			defer cancel()
 			var ours *end
-			theirs := packetConn{newPipe(func(b []byte) { ours.Deliver(b) })}
-			ours = newEnd(t, tt.role, testCertificates[0], func(b []byte) { theirs.push(b) }, nil)
+			in := newInbox()
+			theirs := packetConn{newPipe(in, nil, func(b []byte) { ours.Deliver(b) })}
+			ours = newEnd(t, tt.role, testCertificates[0], func(b []byte) { in.push(b) }, nil)
 			defer ours.Close()
 			start(t, ours, &end{cert: testCertificates[1]})
 

@@ -59,6 +59,11 @@ const (
 	// a second and doubles it each time; a call cannot wait a second for one lost packet, nor a far end that becomes
 	// ready late for the end of a doubled pause. At one kilobyte a flight this stays below one audio stream.
 	defaultFlightInterval = 250 * time.Millisecond
+
+	// restAfter is how long a connected association is kept ready without hearing from the far end. Until the far end is
+	// connected too it repeats itself more often than this. Later nothing comes but a close_notify, for which three
+	// goroutines and 40 KiB would wait through the whole call.
+	restAfter = 30 * time.Second
 )
 
 // Config is what a Keyer needs. Certificate, Send and OnResult are required.
@@ -85,7 +90,7 @@ type Config struct {
 
 	MTU            int           // of one datagram in bytes, 0: 1200
 	FlightInterval time.Duration // 0: 250 ms
-	Timeout        time.Duration // for the handshake, of a server from the first datagram on; 0: 30 s
+	Timeout        time.Duration // for the handshake, of a server from the first ClientHello on; 0: 30 s
 	Logger         *slog.Logger  // nil: none
 }
 
@@ -102,7 +107,8 @@ type Result struct {
 // All methods are safe for concurrent use.
 type Keyer struct {
 	cfg   Config
-	pipe  *pipe
+	inbox *inbox
+	heard atomic.Int64 // time of the last datagram in nanoseconds of the Unix epoch
 	state atomic.Int32
 
 	cancel context.CancelFunc
@@ -111,6 +117,7 @@ type Keyer struct {
 	mu      sync.Mutex
 	started bool
 	closed  bool
+	silent  atomic.Bool // Abandon: let nothing out any more
 }
 
 // New makes a Keyer without a role. It keeps what is delivered and sends nothing; it has no goroutine until Start.
@@ -139,8 +146,7 @@ func New(cfg Config) (*Keyer, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
-	k := &Keyer{cfg: cfg, pipe: newPipe(cfg.Send), done: make(chan struct{})}
-	return k, nil
+	return &Keyer{cfg: cfg, inbox: newInbox(), done: make(chan struct{})}, nil
 }
 
 // DefaultSuites are the suites that have a protection profile, strongest first.
@@ -151,7 +157,11 @@ func DefaultSuites() []*srtp.Suite {
 // Deliver hands over one received datagram, which is copied. It never blocks. False: the datagram was dropped, because
 // it is not DTLS, the queue is full or the Keyer closed.
 func (k *Keyer) Deliver(datagram []byte) bool {
-	return plausible(datagram) && k.pipe.push(datagram)
+	if !plausible(datagram) || !k.inbox.push(datagram) {
+		return false
+	}
+	k.heard.Store(time.Now().UnixNano())
+	return true
 }
 
 // State is how far the Keyer is.
@@ -190,9 +200,10 @@ func (k *Keyer) Close() error {
 	k.closed = true
 	started := k.started
 	k.mu.Unlock()
+	k.inbox.closed.Store(true)
 	if !started {
 		k.state.Store(int32(StateClosed))
-		return k.pipe.Close()
+		return nil
 	}
 	k.cancel()
 	<-k.done
@@ -202,15 +213,22 @@ func (k *Keyer) Close() error {
 // Abandon is Close without a close_notify. It is for an association that another takes the place of: browsers that
 // receive a close_notify for the old one end the new one too.
 func (k *Keyer) Abandon() {
-	k.pipe.silence()
+	k.silent.Store(true)
 	k.Close()
+}
+
+// send is what pipes write to.
+func (k *Keyer) send(datagram []byte) {
+	if !k.silent.Load() {
+		k.cfg.Send(datagram)
+	}
 }
 
 // run is the Keyer's goroutine, from Start to the end of ctx or of the association.
 func (k *Keyer) run(ctx context.Context, role Role, fingerprints []Fingerprint) {
 	defer close(k.done)
 	defer k.cancel()
-	defer k.pipe.Close()
+	defer k.inbox.closed.Store(true)
 
 	conn, result := k.handshake(ctx, role, fingerprints)
 	if result.Err != nil {
@@ -225,20 +243,33 @@ func (k *Keyer) run(ctx context.Context, role Role, fingerprints []Fingerprint) 
 	}
 	k.state.Store(int32(StateConnected))
 	k.cfg.OnResult(result)
-	err := k.watch(ctx, conn)
+
+	err := errIdle
+	for err == errIdle {
+		if err = k.watch(ctx, conn.Conn); err == errIdle {
+			conn, err = k.rest(ctx, conn)
+		}
+	}
 	k.state.Store(int32(StateClosed))
-	conn.Close()
+	if conn.Conn != nil {
+		conn.Close()
+	}
 	if k.cfg.OnClose != nil {
 		k.cfg.OnClose(err)
 	}
 }
 
 // handshake returns a connection exactly when the result has no error.
-func (k *Keyer) handshake(ctx context.Context, role Role, fingerprints []Fingerprint) (*pion.Conn, Result) {
+func (k *Keyer) handshake(ctx context.Context, role Role, fingerprints []Fingerprint) (conn connection, _ Result) {
+	var head []byte
 	if role == Server {
 		// A client may come late: it waits for its own signalling. Until it does, there is nothing but this goroutine.
-		if err := k.pipe.wait(ctx); err != nil {
-			return nil, Result{Err: fmt.Errorf("no client: %w", err)}
+		for !isClientHello(head) {
+			select {
+			case head = <-k.inbox.queue:
+			case <-ctx.Done():
+				return conn, Result{Err: fmt.Errorf("no client: %w", ctx.Err())}
+			}
 		}
 		k.state.Store(int32(StateHandshake))
 	}
@@ -255,39 +286,79 @@ func (k *Keyer) handshake(ctx context.Context, role Role, fingerprints []Fingerp
 		}
 		return nil
 	}
-	conn, err := k.connect(role, verify)
+	conn, err := k.connect(role, head, verify)
 	if err != nil {
-		return nil, Result{Err: err}
+		return conn, Result{Err: err}
 	}
 	if err := conn.HandshakeContext(ctx); err != nil {
 		conn.Close()
-		return nil, Result{Err: fmt.Errorf("handshake as %s: %w", role, err)}
+		return conn, Result{Err: fmt.Errorf("handshake as %s: %w", role, err)}
 	}
-	result, err := export(conn, role)
+	result, err := export(conn.Conn, role)
 	if err == nil && hash == "" {
 		err = ErrFingerprint // no certificate was looked at
 	}
 	if err != nil {
 		conn.Close()
-		return nil, Result{Err: err}
+		return conn, Result{Err: err}
 	}
 	result.RemoteFingerprintHash = hash
 	return conn, result
 }
 
-// watch reads until the association ends and says why. Peers of media send no application data; what comes is dropped.
+// errIdle ends a watch: nothing was heard for restAfter.
+var errIdle = errors.New("dtls: idle")
+
+// watch reads until the association ends or is idle and says which. Peers of media send no application data; what comes
+// is dropped.
 func (k *Keyer) watch(ctx context.Context, conn *pion.Conn) error {
 	stop := context.AfterFunc(ctx, func() { conn.SetReadDeadline(time.Unix(1, 0)) })
 	defer stop()
+	k.heard.Store(time.Now().UnixNano())
 	for {
+		idleAt := time.Unix(0, k.heard.Load()).Add(restAfter)
+		if !time.Now().Before(idleAt) {
+			return errIdle
+		}
+		conn.SetReadDeadline(idleAt)
+		if ctx.Err() != nil { // after SetReadDeadline, which would undo what stop's function did
+			return ErrClosed
+		}
 		var b [1]byte
 		switch _, err := conn.Read(b[:]); {
 		case ctx.Err() != nil:
 			return ErrClosed
 		case errors.Is(err, io.EOF), errors.Is(err, pion.ErrConnClosed):
 			return ErrPeerClosed
-		case err != nil:
+		case err != nil && !errors.Is(err, context.DeadlineExceeded):
 			k.cfg.Logger.Debug("dtls record dropped", "error", err)
 		}
 	}
+}
+
+// rest gives up the library's connection until a datagram arrives or ctx ends, and then brings it back: errIdle, go on
+// watching, or ErrClosed. Nothing leaves the old connection once its state is taken, so no record number is used twice.
+func (k *Keyer) rest(ctx context.Context, conn connection) (connection, error) {
+	conn.pipe.silence()
+	state, ok := conn.ConnectionState()
+	conn.Close()
+	if !ok {
+		return connection{}, ErrPeerClosed
+	}
+	err := errIdle
+	var head []byte
+	select {
+	case head = <-k.inbox.queue:
+	case <-ctx.Done():
+		err = ErrClosed
+	}
+	conn, resumeErr := k.resume(&state, head)
+	if resumeErr != nil {
+		k.cfg.Logger.Debug("dtls resume", "error", resumeErr)
+		if err == errIdle {
+			err = ErrPeerClosed // as good as gone: we can hear it no more
+		}
+		return connection{}, err
+	}
+	return conn, err
 }

@@ -2,10 +2,10 @@ package dtls
 
 import (
 	"bytes"
-	"context"
 	"net"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -13,11 +13,32 @@ import (
 // we know our role repeats its ClientHello a few times.
 const queueLen = 32
 
-// pipe is the net.PacketConn of one association: reads come from a queue, writes go to a function.
-type pipe struct {
+// inbox is a bounded queue of datagrams.
+type inbox struct {
 	queue  chan []byte
+	closed atomic.Bool
+}
+
+func newInbox() *inbox { return &inbox{queue: make(chan []byte, queueLen)} }
+
+// push queues a copy of b; false: the queue is full or closed.
+func (q *inbox) push(b []byte) bool {
+	if q.closed.Load() || len(q.queue) == cap(q.queue) { // before the copy: a flood costs no memory
+		return false
+	}
+	select {
+	case q.queue <- bytes.Clone(b):
+		return true
+	default:
+		return false
+	}
+}
+
+// pipe is the net.PacketConn of one library connection: reads come from an inbox, writes go to a function.
+type pipe struct {
+	inbox  *inbox
+	head   []byte // read before anything in the inbox; taken off it earlier
 	closed chan struct{}
-	head   []byte // read ahead by wait
 
 	mu       sync.Mutex    // serialises writes and Close
 	send     func([]byte)  // nil: silent, or closed
@@ -25,38 +46,8 @@ type pipe struct {
 	isClosed bool
 }
 
-func newPipe(send func([]byte)) *pipe {
-	return &pipe{
-		queue: make(chan []byte, queueLen), closed: make(chan struct{}), send: send, giveUp: make(chan struct{}),
-	}
-}
-
-// push queues a copy of b; false: the queue is full or closed.
-func (p *pipe) push(b []byte) bool {
-	select {
-	case <-p.closed:
-		return false
-	default:
-	}
-	if len(p.queue) == cap(p.queue) { // before the copy: a flood costs no memory
-		return false
-	}
-	select {
-	case p.queue <- bytes.Clone(b):
-		return true
-	default:
-		return false
-	}
-}
-
-// wait blocks until there is something to read. It must not run beside ReadFrom.
-func (p *pipe) wait(ctx context.Context) error {
-	select {
-	case p.head = <-p.queue:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
+func newPipe(in *inbox, head []byte, send func([]byte)) *pipe {
+	return &pipe{inbox: in, head: head, closed: make(chan struct{}), send: send, giveUp: make(chan struct{})}
 }
 
 // silence lets no further datagram out.
@@ -76,7 +67,7 @@ func (p *pipe) ReadFrom(b []byte) (int, net.Addr, error) {
 	giveUp := p.giveUp
 	p.mu.Unlock()
 	select {
-	case d := <-p.queue:
+	case d := <-p.inbox.queue:
 		return copy(b, d), p.LocalAddr(), nil
 	case <-giveUp:
 		return 0, nil, os.ErrDeadlineExceeded

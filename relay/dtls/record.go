@@ -51,3 +51,10 @@ func plausiblePlain(kind byte, content []byte) bool {
 	}
 	return false // application data is never sent in the clear
 }
+
+// isClientHello tells whether b, which is plausible or empty, begins with a ClientHello or a fragment of one. Anything
+// else that reaches a server first is of an association before this one.
+func isClientHello(b []byte) bool {
+	const clientHello = 1
+	return len(b) > recordHeaderLen && b[0] == typeHandshake && b[3] == 0 && b[4] == 0 && b[recordHeaderLen] == clientHello
+}
