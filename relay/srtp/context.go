@@ -229,7 +229,8 @@ func (c *Context) openRTP(pkt []byte, h rtp.Header, index uint64) ([]byte, error
 // verifyRTP takes MKI and tag off pkt and returns the index under which the tag is right.
 //
 // The first packet seen of an SSRC may be one of its second cycle, when the stream began shortly before a wrap and its
-// first packets were lost or came before the keys. So a low sequence number may also mean a rollover counter of 1.
+// first packets were lost or came before the keys. So a low sequence number may also mean a rollover counter of 1. GCM has
+// no second try, since a failed one destroys the packet; its users begin in the lower half, as RFC 3711 section 3.3.1 asks.
 func (c *Context) verifyRTP(pkt []byte, h rtp.Header, index uint64, started bool) ([]byte, uint64, error) {
 	n := len(pkt) - c.rtp.tagLen
 	tag := pkt[n:]
