@@ -1,0 +1,16 @@
+// Bench drives whole daemons, ours and the reference, with the same load on loopback, in alternating rounds:
+//
+//	go run ./scripts/bench [--peer PATH] [--ours PATH] [--rounds 5] [--only rtp,calls,memory] [--json FILE] [--check]
+//
+// Loads:
+//
+//	rtp     200 calls of 50 packets a second each way: the daemon's CPU time per relayed packet, loss, latency
+//	calls   offers, answers and deletes one after the other: CPU time per message; what is left afterwards
+//	memory  resident memory of the idle daemon and per established call
+//
+// CPU time is the run time of the daemon's threads as the scheduler counts it, in nanoseconds (/proc/PID/task/*/schedstat);
+// latency is from just before the send call to the kernel's receive time stamp, so the bench's own scheduling has no
+// part in it. Each figure is the median over the rounds with the smallest and the largest; a ratio is ours to the peer's
+// of the same round, so what disturbs the machine for longer than a round cancels out. With --check the limits that the
+// project has set itself decide the exit status.
+package main

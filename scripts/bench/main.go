@@ -1,0 +1,311 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"io"
+	"math"
+	"net/netip"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"time"
+
+	"rtpsidecar/scripts/internal/daemon"
+)
+
+type options struct {
+	peer, ours, only, json string
+	rounds, calls, setups  int
+	warm, measure, burst   time.Duration
+	check                  bool
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	var o options
+	flag.StringVar(&o.peer, "peer", "rtpengine", "the reference's `binary`")
+	flag.StringVar(&o.ours, "ours", "", "our `binary`; built when not given")
+	flag.StringVar(&o.only, "only", "rtp,calls,memory", "`loads` to run")
+	flag.StringVar(&o.json, "json", "", "write all rounds to this `file`")
+	flag.IntVar(&o.rounds, "rounds", 5, "rounds per daemon, in turns")
+	flag.IntVar(&o.calls, "calls", 200, "calls of the rtp load")
+	flag.IntVar(&o.setups, "setups", 2000, "calls of the calls and memory loads")
+	flag.DurationVar(&o.warm, "warm", 4*time.Second, "media before measuring: endpoint learning lasts 3 s")
+	flag.DurationVar(&o.measure, "measure", 10*time.Second, "media while measuring")
+	flag.DurationVar(&o.burst, "burst", 200*time.Microsecond, "the sender's tick; the calls are spread over the ticks of 20 ms")
+	flag.BoolVar(&o.check, "check", false, "exit 1 where a limit is passed")
+	flag.Parse()
+	ok, err := o.run(ctx, os.Stdout)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+	if o.check && !ok {
+		os.Exit(1)
+	}
+}
+
+// figure is one thing measured.
+type figure struct {
+	Name, Unit string
+	// RatioLimit and Limit are what our figure may be at most: as a share of the peer's, and by itself. 0: no limit.
+	RatioLimit, Limit float64
+	Ours, Peer        []float64 // by round
+}
+
+var figures = []*figure{
+	{Name: "rtp: CPU per packet", Unit: "us", RatioLimit: 0.8},
+	{Name: "rtp: latency p50", Unit: "us"},
+	{Name: "rtp: latency p99", Unit: "us", RatioLimit: 1},
+	{Name: "rtp: lost", Unit: "packets", Limit: math.SmallestNonzeroFloat64},
+	{Name: "rtp: sender late at worst", Unit: "us"},
+	{Name: "calls: CPU per offer or answer", Unit: "us", RatioLimit: 0.5},
+	{Name: "calls: CPU per delete", Unit: "us"},
+	{Name: "calls: descriptors left", Unit: "", Limit: math.SmallestNonzeroFloat64},
+	{Name: "calls: memory growth, second 2,000", Unit: "KiB"},
+	{Name: "memory: idle", Unit: "MiB", Limit: 30},
+	{Name: "memory: per call", Unit: "KiB", Limit: 40},
+}
+
+type result map[string]float64
+
+func (o options) run(ctx context.Context, w io.Writer) (ok bool, err error) {
+	dir, err := os.MkdirTemp("", "bench-")
+	if err != nil {
+		return false, err
+	}
+	defer os.RemoveAll(dir)
+	if o.peer, err = exec.LookPath(o.peer); err != nil {
+		return false, err
+	}
+	if o.ours == "" {
+		if o.ours, err = daemon.Build(ctx, dir); err != nil {
+			return false, err
+		}
+	}
+	version, err := daemon.Version(ctx, o.peer)
+	if err != nil {
+		return false, err
+	}
+	for round := range o.rounds {
+		for _, who := range []string{"peer", "ours"} {
+			path := o.peer
+			if who == "ours" {
+				path = o.ours
+			}
+			fmt.Fprintf(os.Stderr, "\rround %d of %d: %s ...   ", round+1, o.rounds, who)
+			res, err := o.round(ctx, path, filepath.Join(dir, who+".log"))
+			if err != nil {
+				return false, fmt.Errorf("%s: %w", who, err)
+			}
+			for _, f := range figures {
+				v, measured := res[f.Name]
+				switch {
+				case !measured:
+				case who == "ours":
+					f.Ours = append(f.Ours, v)
+				default:
+					f.Peer = append(f.Peer, v)
+				}
+			}
+		}
+	}
+	fmt.Fprint(os.Stderr, "\r")
+	ok = o.table(w, version)
+	if o.json != "" {
+		b, err := json.MarshalIndent(map[string]any{
+			"peer": version, "go": runtime.Version(), "cpus": runtime.NumCPU(), "time": time.Now().UTC().Format(time.RFC3339),
+			"rounds": o.rounds, "calls": o.calls, "setups": o.setups, "burst": o.burst.String(), "figures": figures,
+		}, "", "  ")
+		if err != nil {
+			return ok, err
+		}
+		return ok, os.WriteFile(o.json, append(b, '\n'), 0o644)
+	}
+	return ok, nil
+}
+
+// round measures one daemon. Every load gets a fresh one.
+func (o options) round(ctx context.Context, path, log string) (result, error) {
+	res := result{}
+	loads := map[string]func(*daemon.Daemon) error{
+		"rtp": func(d *daemon.Daemon) error {
+			t, err := relayMedia(ctx, d, o.calls, o.warm, o.measure, o.burst)
+			if err != nil {
+				return err
+			}
+			res["rtp: CPU per packet"] = micro(t.CPUPerPacket)
+			res["rtp: latency p50"], res["rtp: latency p99"] = micro(t.P50), micro(t.P99)
+			res["rtp: lost"], res["rtp: sender late at worst"] = float64(t.Sent-t.Received), micro(t.Late)
+			return nil
+		},
+		"calls":  func(d *daemon.Daemon) error { return o.setUps(ctx, d, res) },
+		"memory": func(d *daemon.Daemon) error { return o.memory(ctx, d, res) },
+	}
+	for _, name := range strings.Split(o.only, ",") {
+		load, known := loads[name]
+		if !known {
+			return nil, fmt.Errorf("no load %q", name)
+		}
+		d, err := daemon.Start(ctx, daemon.Config{
+			Path: path, LogFile: log,
+			Listen:     netip.MustParseAddrPort("127.0.0.1:9998"),
+			Interfaces: []string{"127.0.0.1"},
+			PortMin:    10000, PortMax: 32000, // below the usual ephemeral ports
+			Args: []string{"--log-level=3"},
+		})
+		if err != nil {
+			return nil, err
+		}
+		err = load(d)
+		if cerr := d.Close(); err == nil {
+			err = cerr
+		}
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", name, err)
+		}
+	}
+	return res, nil
+}
+
+func micro(d time.Duration) float64 { return float64(d.Nanoseconds()) / 1e3 }
+
+// setUps makes calls and ends them, twice: the first time tells the cost, the second whether anything grows.
+func (o options) setUps(ctx context.Context, d *daemon.Daemon, res result) error {
+	pass := func() (up, down time.Duration, err error) {
+		t0, err := cpuTime(d.PID())
+		if err != nil {
+			return 0, 0, err
+		}
+		for i := range o.setups {
+			if ctx.Err() != nil {
+				return 0, 0, ctx.Err()
+			}
+			if _, err := setUp(d, fmt.Sprintf("bench-%d", i), 9000, 9002); err != nil {
+				return 0, 0, err
+			}
+		}
+		t1, err := cpuTime(d.PID())
+		if err != nil {
+			return 0, 0, err
+		}
+		for i := range o.setups {
+			if err := tearDown(d, fmt.Sprintf("bench-%d", i)); err != nil {
+				return 0, 0, err
+			}
+		}
+		t2, err := cpuTime(d.PID())
+		return (t1 - t0) / time.Duration(2*o.setups), (t2 - t1) / time.Duration(o.setups), err
+	}
+	files, err := openFiles(d.PID())
+	if err != nil {
+		return err
+	}
+	up, down, err := pass()
+	if err != nil {
+		return err
+	}
+	res["calls: CPU per offer or answer"], res["calls: CPU per delete"] = micro(up), micro(down)
+	before, err := residentBytes(d.PID())
+	if err != nil {
+		return err
+	}
+	if _, _, err := pass(); err != nil {
+		return err
+	}
+	after, err := residentBytes(d.PID())
+	if err != nil {
+		return err
+	}
+	res["calls: memory growth, second 2,000"] = float64(after-before) / 1024
+	left := 0
+	for range 50 { // sockets may be closed a moment after the reply
+		now, err := openFiles(d.PID())
+		if err != nil {
+			return err
+		}
+		if left = now - files; left <= 0 {
+			break
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+	res["calls: descriptors left"] = float64(max(left, 0))
+	return nil
+}
+
+func (o options) memory(ctx context.Context, d *daemon.Daemon, res result) error {
+	time.Sleep(time.Second) // what a start leaves to collect is collected
+	idle, err := residentBytes(d.PID())
+	if err != nil {
+		return err
+	}
+	for i := range o.setups {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if _, err := setUp(d, fmt.Sprintf("bench-%d", i), 9000, 9002); err != nil {
+			return err
+		}
+	}
+	full, err := residentBytes(d.PID())
+	if err != nil {
+		return err
+	}
+	res["memory: idle"] = float64(idle) / (1 << 20)
+	res["memory: per call"] = float64(full-idle) / 1024 / float64(o.setups)
+	return nil
+}
+
+// table writes the figures and tells whether all limits hold.
+func (o options) table(w io.Writer, version string) bool {
+	fmt.Fprintf(w, "peer rtpengine %s, %s, %d CPUs, %d rounds; medians [smallest-largest]\n\n", version, runtime.Version(), runtime.NumCPU(), o.rounds)
+	fmt.Fprintf(w, "| %-36s | %-22s | %-22s | %-18s | limit |\n|---|---|---|---|---|\n", "figure", "ours", "peer", "ours / peer")
+	ok := true
+	for _, f := range figures {
+		if len(f.Ours) == 0 {
+			continue
+		}
+		var ratios []float64
+		for i := range f.Ours {
+			if f.Peer[i] > 0 {
+				ratios = append(ratios, f.Ours[i]/f.Peer[i])
+			}
+		}
+		limit, held := "", true
+		switch {
+		case f.RatioLimit > 0:
+			limit = fmt.Sprintf("ratio %g", f.RatioLimit)
+			held = len(ratios) > 0 && median(ratios) <= f.RatioLimit
+		case f.Limit == math.SmallestNonzeroFloat64:
+			limit, held = "0", median(f.Ours) == 0
+		case f.Limit > 0:
+			limit, held = fmt.Sprintf("%g %s", f.Limit, f.Unit), median(f.Ours) <= f.Limit
+		}
+		if !held {
+			limit += " PASSED OVER"
+			ok = false
+		}
+		fmt.Fprintf(w, "| %-36s | %-22s | %-22s | %-18s | %s |\n", f.Name, spread(f.Ours, 1)+" "+f.Unit, spread(f.Peer, 1)+" "+f.Unit, spread(ratios, 2), limit)
+	}
+	return ok
+}
+
+func median(v []float64) float64 {
+	s := slices.Sorted(slices.Values(v))
+	return s[len(s)/2]
+}
+
+func spread(v []float64, digits int) string {
+	if len(v) == 0 {
+		return "-"
+	}
+	return fmt.Sprintf("%.*f [%.*f-%.*f]", digits, median(v), digits, slices.Min(v), digits, slices.Max(v))
+}
