@@ -8,26 +8,31 @@ import (
 
 // receive takes one datagram of the port's socket, in its worker.
 func (p *port) receive(b []byte, from netip.AddrPort, m *Meta) {
-	t := p.comp.t
-	lv := t.live.Load()
+	c := p.comp
+	lv := c.t.live.Load()
 	kind := Classify(b)
 	switch {
+	case kind == KindSTUN && (!lv.opaque || c.pair.Load() != nil):
+		p.stun(b, from, m.At)
 	case lv.opaque:
 		p.opaque(lv, b, from, m)
-	case kind == KindRTP && p.comp.id == RTP:
+	case kind == KindRTP && c.id == RTP:
 		p.rtp(lv, b, from, m)
 	case kind == KindRTCP:
 		p.rtcp(lv, b, from, m)
-	case kind == KindSTUN || kind == KindDTLS:
-		// Never media. Without an agent or an association nobody here speaks them.
+	case kind == KindDTLS:
+		p.dtls(b, from)
+	case kind == KindZRTP && c.id == RTP && c.recv.Load() == nil:
+		p.opaque(lv, b, from, m)
 	default:
 		p.in.errors.Add(1)
 	}
 }
 
-// opaque forwards a datagram unread.
+// opaque forwards a datagram unread: what is no RTP, and ZRTP between phones that encrypt by themselves.
 func (p *port) opaque(lv *live, b []byte, from netip.AddrPort, m *Meta) {
-	if !p.comp.admit(lv, p, from, true, m.At) {
+	c := p.comp
+	if !c.admit(lv, p, from, lv.opaque, m.At) {
 		p.in.errors.Add(1)
 		return
 	}
@@ -35,31 +40,48 @@ func (p *port) opaque(lv *live, b []byte, from netip.AddrPort, m *Meta) {
 	if lv.dropIn {
 		return
 	}
-	plan := p.comp.t.plan.Load()
+	plan := c.t.plan.Load()
 	for i := range plan.Routes {
 		r := &plan.Routes[i]
 		for j := range r.Sinks {
-			if s := &r.Sinks[j]; !r.Discard && !s.MuteRTP {
-				s.To.comps[RTP].send(b)
+			if s := &r.Sinks[j]; !r.Discard && !s.MuteRTP && s.To.comps[RTP].sendKeys.Load() == nil {
+				s.To.comps[RTP].send(b, asIs)
 			}
 		}
 	}
 }
 
+// rtp handles one RTP or SRTP packet.
 func (p *port) rtp(lv *live, b []byte, from netip.AddrPort, m *Meta) {
 	c := p.comp
 	t := c.t
-	h, err := rtp.ParseHeader(b)
-	if err != nil || !c.admit(lv, p, from, true, m.At) {
+	size := len(b)
+	plan := t.plan.Load()
+	scratch, original := m.Scratch, b
+	ok := true
+	if k := c.recv.Load(); k != nil {
+		if plan.passes() {
+			original, scratch = keep(b, scratch)
+		}
+		b, ok = k.unprotect(b, false)
+	}
+	var h rtp.Header
+	if ok {
+		var err error
+		h, err = rtp.ParseHeader(b)
+		ok = err == nil && c.admit(lv, p, from, true, m.At)
+	}
+	if !ok {
 		p.in.errors.Add(1)
 		return
 	}
-	p.in.count(len(b))
-	c.lastSSRC.Store(h.SSRC)
-	plan := t.plan.Load()
+	p.in.count(size)
+	if c.lastSSRC.Load() != h.SSRC {
+		c.lastSSRC.Store(h.SSRC)
+	}
 	src := t.sources.get(h.SSRC, m.At)
 	route := plan.route(h, b, src)
-	src.received(h, len(b), route, m.At)
+	src.received(h, size, route, m.At)
 	if route == nil {
 		if len(plan.Routes) > 0 {
 			p.in.errors.Add(1)
@@ -69,29 +91,49 @@ func (p *port) rtp(lv *live, b []byte, from netip.AddrPort, m *Meta) {
 	if lv.dropIn || route.Discard {
 		return
 	}
-	if route.Silence.PTs.Has(h.PT) {
-		silence(b, h, route.Silence.Byte[h.PT])
+	silenced := route.Silence.PTs.Has(h.PT)
+	if silenced {
+		silence(b, h, route.Silence.Byte[h.PT&0x7f])
 	}
+	last := len(route.Sinks) - 1
 	for i := range route.Sinks {
 		s := &route.Sinks[i]
-		if s.MuteRTP {
-			continue
-		}
-		pkt := b
-		if s.rewrites() && i < len(route.Sinks)-1 {
-			pkt = append(m.Scratch[:0], b...)
-		}
-		if pkt = s.rewrite(pkt, h); pkt != nil {
-			s.To.comps[RTP].send(pkt)
+		switch {
+		case s.MuteRTP:
+		case s.Passthrough && !silenced:
+			s.To.comps[RTP].send(original, asIs)
+		case i == last:
+			s.sendRTP(b, h)
+		default:
+			pkt, _ := keep(b, scratch)
+			s.sendRTP(pkt, h)
 		}
 	}
+}
+
+// keep copies b to the front of scratch, with Tailroom, and returns the copy and what is left.
+func keep(b, scratch []byte) (copied, rest []byte) {
+	end := len(b) + Tailroom
+	return append(scratch[:0:end], b...), scratch[end:]
+}
+
+// passes reports whether a sink wants packets as they came.
+func (pl *Plan) passes() bool {
+	for i := range pl.Routes {
+		for j := range pl.Routes[i].Sinks {
+			if pl.Routes[i].Sinks[j].Passthrough {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // route finds the media section of a packet: by MID, by a source known from before, by payload type. In the first and
 // the last case it is remembered for the source. Nil: none. Source: RFC 9143 section 9.2.
 func (pl *Plan) route(h rtp.Header, b []byte, src *source) *Route {
 	if len(pl.Routes) == 1 {
-		return &pl.Routes[0]
+		return src.assign(&pl.Routes[0])
 	}
 	for it := h.Extensions(b); it.Next(); {
 		for i := range pl.Routes {
@@ -134,15 +176,12 @@ func silence(b []byte, h rtp.Header, with byte) {
 	}
 }
 
-// rewrites reports whether packets are changed on their way to s.
-func (s *Sink) rewrites() bool { return s.PTMap != nil || s.ExtMap != nil || s.MIDExt != 0 }
-
-// rewrite makes of the plain RTP packet b, in place, what s is to get; nil: nothing.
-func (s *Sink) rewrite(b []byte, h rtp.Header) []byte {
+// sendRTP makes of the plain packet b, in place, what s is to get, and sends it.
+func (s *Sink) sendRTP(b []byte, h rtp.Header) {
 	if s.PTMap != nil {
 		pt := s.PTMap[h.PT]
 		if pt == 0xff {
-			return nil
+			return
 		}
 		rtp.SetPT(b, pt)
 	}
@@ -152,5 +191,5 @@ func (s *Sink) rewrite(b []byte, h rtp.Header) []byte {
 	if s.MIDExt != 0 {
 		b = insertMID(b, s.MIDExt, s.MID)
 	}
-	return b
+	s.To.comps[RTP].send(b, asRTP)
 }

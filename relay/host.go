@@ -13,6 +13,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"rtpsidecar/relay/dtls"
 )
 
 // Config is what a Host is made from.
@@ -21,7 +23,13 @@ type Config struct {
 	Workers    int           // media threads; 0: one per CPU
 	Rest       time.Duration // how long a closed port is not reused; 0: DefaultRest; negative: not at all
 	TOS        int           // of transports whose Settings.TOS is negative; 0 leaves the system's default
+	Software   string        // STUN SOFTWARE; empty: none
 	Log        *slog.Logger  // nil: none
+
+	CertCipher     string // of the DTLS certificate: "prime256v1" (also when empty) or "RSA"
+	RSABits        int    // 0: 2048
+	DTLSMTU        int    // bytes of a handshake datagram; 0: 1200
+	StrictProfiles bool   // as DTLS server take the strongest profile, not the one that the fast path knows
 
 	Now func() time.Time                                          // nil: time.Now
 	IO  func(workers int, now func() time.Time) (PacketIO, error) // nil: the system's sockets
@@ -36,6 +44,9 @@ type Host struct {
 	ifaces []*iface
 	events events
 	timers *timers
+	certs  *dtls.Certificates
+
+	retiring sync.WaitGroup // associations that were replaced and say good-bye
 
 	mu         sync.Mutex
 	closed     bool
@@ -82,7 +93,18 @@ func New(cfg Config) (*Host, error) {
 	if err := h.addInterfaces(cfg.Interfaces); err != nil {
 		return nil, err
 	}
+	certs := dtls.CertificateConfig{RSABits: cfg.RSABits, Now: cfg.Now}
+	switch cfg.CertCipher {
+	case "", "prime256v1":
+	case "RSA":
+		certs.Key = dtls.RSA
+	default:
+		return nil, fmt.Errorf("unknown certificate cipher %q", cfg.CertCipher)
+	}
 	var err error
+	if h.certs, err = dtls.NewCertificates(certs); err != nil {
+		return nil, err
+	}
 	if h.io, err = cfg.IO(cfg.Workers, cfg.Now); err != nil {
 		return nil, fmt.Errorf("media sockets: %w", err)
 	}
@@ -149,8 +171,23 @@ func (h *Host) Close() error {
 	for _, t := range open {
 		t.Close()
 	}
+	h.retiring.Wait()
 	h.timers.close()
 	return h.io.Close()
+}
+
+// retire ends what may take a moment. Close waits for it.
+func (h *Host) retire(end func() error) { h.retiring.Go(func() { end() }) }
+
+// Certificate is what transports opened now present; it is replaced by a new one every 15 days. What a transport has is
+// [Transport.Certificate].
+func (h *Host) Certificate() Certificate {
+	c, err := h.certs.Current()
+	if err != nil {
+		h.log.Error("no DTLS certificate", "err", err)
+		return nil
+	}
+	return c
 }
 
 // Events is the queue of what happened. One goroutine should drain it; see [Event].
@@ -167,6 +204,10 @@ func (h *Host) Open(cfg TransportConfig) (*Transport, error) {
 		ifaces = ifaces[:1]
 	}
 	t := newTransport(h, cfg)
+	var err error
+	if t.cert, err = h.certs.Current(); err != nil {
+		return nil, err
+	}
 	t.worker = h.assign(cfg.Affinity)
 	for i, f := range ifaces {
 		err := t.bind(f)

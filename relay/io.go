@@ -14,11 +14,14 @@ const Tailroom = 1024
 // maxDatagram is the largest UDP payload, over IPv6 without jumbograms.
 const maxDatagram = 65527
 
+// ScratchLen is the length of Meta.Scratch: room for three copies of a packet with their tails.
+const ScratchLen = 3 * (maxDatagram + Tailroom)
+
 // Meta is what a worker knows about a packet beside its bytes. It belongs to the worker and is valid until the
 // delivery returns.
 type Meta struct {
 	At      time.Time // arrival, as one reading of the clock for all packets that were ready together
-	Scratch []byte    // free for any use; holds the largest datagram and Tailroom
+	Scratch []byte    // free for any use; ScratchLen bytes
 }
 
 // Deliver takes one datagram. b may be changed, with Tailroom bytes of capacity after it, until Deliver returns.

@@ -152,7 +152,7 @@ func (w *epollWorker) run() {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	buf := make([]byte, maxDatagram+Tailroom)
-	meta := &Meta{Scratch: make([]byte, maxDatagram+Tailroom)}
+	meta := &Meta{Scratch: make([]byte, ScratchLen)}
 	var events [epollBatch]unix.EpollEvent
 	var ready [epollBatch]*epollSocket
 	for {

@@ -36,7 +36,7 @@ type netWorker struct {
 func newNetIO(workers int, now func() time.Time) *netIO {
 	n := &netIO{now: now, workers: make([]netWorker, workers), sockets: map[*netSocket]struct{}{}}
 	for i := range n.workers {
-		n.workers[i].meta.Scratch = make([]byte, netBuffer+Tailroom)
+		n.workers[i].meta.Scratch = make([]byte, ScratchLen)
 	}
 	return n
 }

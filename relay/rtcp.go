@@ -6,39 +6,82 @@ import (
 	"rtpsidecar/relay/rtp"
 )
 
+// rtcp handles one compound RTCP or SRTCP packet.
 func (p *port) rtcp(lv *live, b []byte, from netip.AddrPort, m *Meta) {
 	c := p.comp
-	t := c.t
+	size := len(b)
+	plan := c.t.plan.Load()
+	scratch, original := m.Scratch, b
+	keys := c.recv.Load()
+	// Passed through without keys of ours it may be encrypted: only its first words can be read.
+	blind := keys == nil && plan.passes()
+	ok := true
+	if keys != nil {
+		if plan.passes() {
+			original, scratch = keep(b, scratch)
+		}
+		b, ok = keys.unprotect(b, true)
+	}
 	// RTCP on the RTP socket comes from a peer that muxes, or from one that should not: it never teaches there.
-	if rtp.CheckCompound(b) != nil || !c.admit(lv, p, from, c.id == RTCP, m.At) {
+	if !ok || !blind && rtp.CheckCompound(b) != nil || !c.admit(lv, p, from, c.id == RTCP, m.At) {
 		p.in.errors.Add(1)
 		return
 	}
-	p.in.count(len(b))
-	plan := t.plan.Load()
+	p.in.count(size)
+	if blind {
+		plan.passRTCP(original)
+		return
+	}
+	c.t.heardRTCP(b, plan, m.At)
+	plan.passRTCP(original)
+	if len(plan.Routes) == 1 || plan.whole(c.t, b) {
+		if r := plan.owner(c.t, b); r != nil {
+			r.forwardRTCP(b, scratch)
+		}
+		return
+	}
 	for i := range plan.Routes {
-		plan.Routes[i].forwardRTCP(b, m)
+		r := &plan.Routes[i]
+		if part := plan.share(scratch[:0:maxDatagram], c.t, r, b); len(part) > 0 {
+			r.forwardRTCP(part, scratch[maxDatagram:])
+		}
 	}
 }
 
-// forwardRTCP sends a compound to the sinks of one route.
-func (r *Route) forwardRTCP(b []byte, m *Meta) {
+// passRTCP sends a compound as it came to the sinks that want that.
+func (pl *Plan) passRTCP(b []byte) {
+	for i := range pl.Routes {
+		for j := range pl.Routes[i].Sinks {
+			if s := &pl.Routes[i].Sinks[j]; s.Passthrough && !s.MuteRTCP {
+				s.To.sendRTCP(b, asIs)
+			}
+		}
+	}
+}
+
+// forwardRTCP sends a plain compound to the sinks of one route.
+func (r *Route) forwardRTCP(b, scratch []byte) {
 	for i := range r.Sinks {
 		s := &r.Sinks[i]
-		if s.MuteRTCP {
+		if s.MuteRTCP || s.Passthrough {
 			continue
 		}
-		pkt := b
+		pkt, _ := keep(b, scratch)
 		if !s.Feedback {
 			var err error
-			if pkt, err = rtp.FilterFeedback(append(m.Scratch[:0], b...)); err != nil || len(pkt) == 0 {
+			if pkt, err = rtp.FilterFeedback(pkt); err != nil || len(pkt) == 0 {
 				continue
 			}
 		}
-		c := RTCP
-		if s.To.live.Load().muxed {
-			c = RTP
-		}
-		s.To.comps[c].send(pkt)
+		s.To.sendRTCP(pkt, asRTCP)
 	}
+}
+
+// sendRTCP sends a compound on the component that the far side expects it on.
+func (t *Transport) sendRTCP(b []byte, f form) {
+	c := RTCP
+	if t.live.Load().muxed {
+		c = RTP
+	}
+	t.comps[c].send(b, f)
 }

@@ -63,6 +63,8 @@ type source struct {
 	pt                    atomic.Uint32
 	last                  atomic.Int64 // arrival, Unix nanoseconds
 
+	quality quality
+
 	window uint64 // which of the 64 numbers up to highest have come; bit 0 is highest
 }
 
@@ -204,7 +206,7 @@ func (s *source) status() SSRCStatus {
 		LastSeq: uint32(s.highest.Load() - firstCycle), LastTimestamp: s.timestamp.Load(),
 		Lost: s.lost(), JitterUnits: float64(s.jitter.Load()) / 16,
 		Duplicates: s.duplicates.Load(), Reordered: s.reordered.Load(),
-		LastPT: uint8(s.pt.Load()),
+		LastPT: uint8(s.pt.Load()), Reports: s.quality.reports(),
 	}
 }
 
@@ -236,7 +238,14 @@ func (t *Transport) Status() Status {
 	for i := range t.comps {
 		st.Streams[i] = t.streamStatus(&t.comps[i])
 	}
+	if a := t.comps[RTP].assoc.Load(); a != nil {
+		st.DTLSState = a.keyer.State().String()
+		if err := a.err.Load(); err != nil {
+			st.DTLSError = (*err).Error()
+		}
+	}
 	t.mu.Unlock()
+	t.agent.status(&st)
 	for i := range t.sources.n.Load() {
 		st.SSRCs = append(st.SSRCs, t.sources.list[i].Load().status())
 	}
@@ -246,6 +255,10 @@ func (t *Transport) Status() Status {
 // streamStatus describes one component. t.mu is held.
 func (t *Transport) streamStatus(c *component) StreamStatus {
 	st := StreamStatus{Advertised: t.applied.Remote[c.id], LastSSRC: c.lastSSRC.Load()}
+	st.Suite = c.suite()
+	if a := c.assoc.Load(); a != nil {
+		st.DTLSDone = a.done.Load()
+	}
 	to := c.target.Load()
 	if to != nil {
 		st.Endpoint, st.Confirmed, st.Filled = to.addr, to.confirmed, true

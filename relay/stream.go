@@ -15,9 +15,16 @@ type component struct {
 	// The worker's.
 	learn learner
 
+	recv atomic.Pointer[recvKeys] // nil: plain
+
+	pair  atomic.Pointer[pairView]    // nil: no ICE
+	assoc atomic.Pointer[association] // nil: no DTLS
+
 	// Outbound: whoever has a packet for the far side.
-	target atomic.Pointer[target] // nil: nothing can be sent
-	heard  atomic.Bool            // the far side has sent something
+	target     atomic.Pointer[target]   // nil: nothing can be sent
+	sendKeys   atomic.Pointer[sendKeys] // nil: plain
+	heard      atomic.Bool              // the far side has sent something
+	advertised atomic.Pointer[target]   // what signalling says; nil: nothing
 
 	lastPacket atomic.Int64 // Unix nanoseconds; 0: none yet
 	lastSSRC   atomic.Uint32
@@ -37,38 +44,59 @@ type target struct {
 type port struct {
 	comp  *component
 	local netip.AddrPort
-	at    int // index into Transport.addrs
+	path  int // number of its candidate; agent.mu
 	sock  Socket
 
 	in, out traffic
 }
 
-// restart begins a new generation of settings; to is where signalling says to send, taken when it moved.
-func (c *component) restart(gen uint64, moved bool, to *target) {
+// restart begins a new generation of settings; to is where signalling says to send, taken when it moved. What ICE has
+// selected is its own affair; with waits nothing is sent before that.
+func (c *component) restart(gen uint64, moved bool, to *target, waits bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if moved {
+	c.advertised.Store(to)
+	old := c.target.Load()
+	v := c.pair.Load()
+	switch {
+	case v != nil && v.remote.IsValid():
+	case moved && waits && !v.fallback:
+		c.target.Store(nil)
+		c.heard.Store(false)
+	case moved:
 		c.target.Store(to)
 		c.heard.Store(false)
-	} else if old := c.target.Load(); old != nil && old.confirmed && gen != c.gen {
+	case old != nil && old.confirmed && gen != c.gen:
 		c.target.Store(&target{addr: old.addr, port: old.port})
 	}
 	c.gen = gen
 }
 
+// stopped is the generation of a closed component.
+const stopped = ^uint64(0)
+
 // stop lets nothing out any more.
 func (c *component) stop() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.gen = ^uint64(0)
+	c.gen = stopped
 	c.target.Store(nil)
+}
+
+// steer is for ICE, which decides alone.
+func (c *component) steer(to *target) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.gen != stopped {
+		c.target.Store(to)
+	}
 }
 
 // retarget sends to another address from now on, unless the settings have changed meanwhile.
 func (c *component) retarget(gen uint64, to *target) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.gen == gen {
+	if c.gen == gen && !c.selected() {
 		c.target.Store(to)
 	}
 }
@@ -81,7 +109,11 @@ func (c *component) admit(lv *live, p *port, from netip.AddrPort, teaches bool, 
 		c.learn = learner{gen: lv.gen}
 	}
 	v := pass
-	if teaches {
+	if view := c.pair.Load(); view != nil && view.heard() {
+		if !view.from(from, at) {
+			return false
+		}
+	} else if teaches {
 		v = c.learn.judge(r, from, at)
 	} else if c.learn.confirmed && r.strict && from != c.learn.source && from != r.advertised {
 		v = drop
@@ -118,19 +150,36 @@ func (c *component) adopt(lv *live, r *rules, p *port, at time.Time, final bool)
 	}
 	if to != nil {
 		c.retarget(lv.gen, to)
+		if old == nil && c.assoc.Load() != nil {
+			c.t.wakeDTLS(at)
+		}
 	}
 	if final {
 		c.t.host.events.emit(EventConfirmed, c.t, c.id, at, c.learn.source.String())
 	}
 }
 
-// send sends one datagram to the far side; b is not kept. Safe for concurrent use.
-func (c *component) send(b []byte) {
+// form is how a datagram is to be sent.
+type form uint8
+
+const (
+	asRTP  form = iota
+	asRTCP      // these two are protected when the far side wants it
+	asIs
+)
+
+// send sends one datagram to the far side. b is changed in place, in its capacity too, and not kept. Safe for
+// concurrent use.
+func (c *component) send(b []byte, f form) {
 	to := c.target.Load()
 	if to == nil || c.t.live.Load().natWait && !c.heard.Load() {
 		return
 	}
-	if to.port.sock.Send(b, to.addr) != nil {
+	ok := true
+	if k := c.sendKeys.Load(); k != nil && f != asIs {
+		b, ok = k.protect(b, f == asRTCP)
+	}
+	if !ok || to.port.sock.Send(b, to.addr) != nil {
 		to.port.out.errors.Add(1)
 		return
 	}

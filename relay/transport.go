@@ -8,6 +8,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"rtpsidecar/relay/dtls"
 )
 
 // Transport is the local end of one media section, or of a bundle of them: for each local address an RTP port and,
@@ -27,11 +29,16 @@ type Transport struct {
 	live    atomic.Pointer[live]
 	plan    atomic.Pointer[Plan]
 
-	mu      sync.Mutex // serialises Apply, AddCandidates, timers and Close; never taken for media
-	closed  bool
-	applied Settings
-	gen     uint64
-	dummies timer // pierce-NAT
+	agent agent
+	cert  *dtls.Certificate
+
+	mu        sync.Mutex // serialises Apply, timers and Close; never taken for packets
+	closed    bool
+	applied   Settings
+	gen       uint64
+	sdes      sdesKeys
+	dummies   timer // pierce-NAT
+	handshake timer // armed when an association may be able to start
 }
 
 // localAddr is one bound address of a transport.
@@ -63,7 +70,9 @@ func newTransport(h *Host, cfg TransportConfig) *Transport {
 	}
 	t.live.Store(&live{})
 	t.plan.Store(emptyPlan)
+	t.agent.t, t.agent.timer.run = t, t.agent.tick
 	t.dummies.run = t.pierce
+	t.handshake.run = t.runDTLS
 	return t
 }
 
@@ -100,7 +109,7 @@ func (t *Transport) bind(f *iface) error {
 
 func (t *Transport) bindPorts(a *localAddr, first, n int) error {
 	for i := range n {
-		p := &port{comp: &t.comps[i], local: netip.AddrPortFrom(a.iface.Local, uint16(first+i)), at: len(t.addrs)}
+		p := &port{comp: &t.comps[i], local: netip.AddrPortFrom(a.iface.Local, uint16(first+i))}
 		var err error
 		if p.sock, err = t.host.io.Open(p.local, t.worker, p.receive); err != nil {
 			return err
@@ -112,6 +121,9 @@ func (t *Transport) bindPorts(a *localAddr, first, n int) error {
 	}
 	return nil
 }
+
+// Certificate is what this transport presents in its handshakes; it is fixed when the transport is opened.
+func (t *Transport) Certificate() Certificate { return t.cert }
 
 // Locals lists the bound addresses, the primary one first.
 func (t *Transport) Locals() []Local {
@@ -144,23 +156,33 @@ func (t *Transport) Apply(s Settings) error {
 		return net.ErrClosed
 	}
 	now := t.host.now()
-	prev := &t.applied
+	prev := t.applied
 	first := t.gen == 0
-	if first || relearns(prev, &s) {
+	sdes, err := t.sdes.next(s.SDES)
+	if err != nil {
+		return err
+	}
+	t.sdes = sdes
+	if err := t.associate(&s); err != nil {
+		return err
+	}
+	t.secure(&s)
+	if first || relearns(&prev, &s) {
 		t.gen++
 	}
 	t.live.Store(t.snapshot(&s, now))
+	t.agent.configure(&s, &prev, now)
 	for i := range t.comps {
 		c := &t.comps[i]
-		moved := first || s.Remote[i] != prev.Remote[i]
-		c.restart(t.gen, moved, t.toward(Component(i), s.Remote[i]))
+		moved := first || s.Remote[i] != prev.Remote[i] || s.Muxed != prev.Muxed || (s.ICE == nil) != (prev.ICE == nil)
+		c.restart(t.gen, moved, t.advertised(&s, c.id), s.ICE != nil && !s.ICE.Optional)
 	}
 	if first || s.TOS != prev.TOS {
 		t.setTOS(s.TOS)
 	}
-	pierce := s.PierceNAT && (first || !prev.PierceNAT || s.Remote != prev.Remote)
 	t.applied = s
-	if pierce {
+	t.startDTLS()
+	if s.PierceNAT && (first || !prev.PierceNAT || s.Remote != prev.Remote) {
 		t.host.timers.arm(&t.dummies, now)
 	}
 	return nil
@@ -179,9 +201,13 @@ func (t *Transport) snapshot(s *Settings, now time.Time) *live {
 	if old := t.live.Load(); old.gen == t.gen {
 		until = old.rules[RTP].until
 	}
+	mode := s.Learning
+	if s.ICE != nil {
+		mode = LearnImmediate // for as long as the far side shows no sign of ICE
+	}
 	for i := range lv.rules {
 		lv.rules[i] = rules{
-			mode: s.Learning, seen: s.RemoteSeen, hold: held(s.Remote[i]), asymmetric: s.Asymmetric,
+			mode: mode, seen: s.RemoteSeen, hold: held(s.Remote[i]), asymmetric: s.Asymmetric,
 			strict: s.StrictSource, handover: s.Handover, advertised: s.Remote[i], until: until,
 		}
 	}
@@ -191,9 +217,10 @@ func (t *Transport) snapshot(s *Settings, now time.Time) *live {
 // held reports whether an address from SDP asks for nothing to be sent.
 func held(a netip.AddrPort) bool { return a.IsValid() && (a.Addr().IsUnspecified() || a.Port() == 0) }
 
-// toward is how to send to an address of component c, from the first local address of its family; nil: not at all.
-func (t *Transport) toward(c Component, remote netip.AddrPort) *target {
-	if !remote.IsValid() || held(remote) {
+// advertised is how to send to where signalling says, from the first local address of that family; nil: not at all.
+func (t *Transport) advertised(s *Settings, c Component) *target {
+	remote := s.Remote[c]
+	if !remote.IsValid() || held(remote) || c == RTCP && s.Muxed {
 		return nil
 	}
 	remote = netip.AddrPortFrom(remote.Addr().Unmap(), remote.Port())
@@ -255,10 +282,17 @@ func (t *Transport) Close() error {
 	}
 	t.closed = true
 	t.host.timers.arm(&t.dummies, time.Time{})
+	t.host.timers.arm(&t.handshake, time.Time{})
+	t.agent.mu.Lock()
+	t.agent.stop()
+	t.agent.mu.Unlock()
+	t.plan.Store(emptyPlan)
 	for i := range t.comps {
+		if a := t.comps[i].assoc.Swap(nil); a != nil {
+			a.keyer.Close() // says good-bye, so it comes before the target goes
+		}
 		t.comps[i].stop()
 	}
-	t.plan.Store(emptyPlan)
 	t.mu.Unlock()
 	for _, a := range t.addrs {
 		var ports []int

@@ -1,0 +1,314 @@
+package relay
+
+import (
+	"net/netip"
+	"slices"
+	"sync"
+	"time"
+
+	"rtpsidecar/relay/ice"
+)
+
+// handoverGrace is how long packets of the pair selected before are still taken: they were under way when it changed.
+const handoverGrace = 3 * time.Second
+
+// agent is a transport's ICE agent. Its lock is taken for STUN and signalling, never for media.
+type agent struct {
+	t *Transport
+
+	mu    sync.Mutex
+	ice   *ice.Agent
+	ports []*port // by the agent's number of a local candidate
+	pairs []ice.PairStatus
+	timer timer
+	had   bool // EventICEConnected was sent
+
+	restart int             // Settings.Signalling of our last restart
+	before  ice.Credentials // the far side's at that time
+}
+
+// pairView is what the packet path knows of ICE, as an immutable snapshot; nil: ICE is not in use.
+type pairView struct {
+	remote    netip.AddrPort // of the selected pair; zero: none yet
+	nominated bool
+	previous  netip.AddrPort // of the pair selected before
+	until     time.Time      // until when that one is heard
+	proven    []netip.AddrPort
+	fallback  bool // the far side does no ICE after all
+}
+
+// heard reports whether the far side does ICE at all, as far as we know.
+func (v *pairView) heard() bool { return v.remote.IsValid() || len(v.proven) > 0 }
+
+// from reports whether media may come from this address: that of the selected pair, and before nomination any that the
+// far side has proven to have, with its password.
+func (v *pairView) from(addr netip.AddrPort, at time.Time) bool {
+	return addr == v.remote || addr == v.previous && at.Before(v.until) ||
+		!v.nominated && slices.Contains(v.proven, addr)
+}
+
+// proven reports whether a handshake may come from this address.
+func (c *component) proven(from netip.AddrPort) bool {
+	v := c.pair.Load()
+	return v == nil || !v.heard() || from == v.remote || slices.Contains(v.proven, from)
+}
+
+// selected reports whether ICE has chosen where to send.
+func (c *component) selected() bool {
+	v := c.pair.Load()
+	return v != nil && v.remote.IsValid()
+}
+
+// LocalCandidates are the host candidates of all addresses, with what is advertised of them. They are sorted by address,
+// the primary one first, then by component.
+func (t *Transport) LocalCandidates() []ice.Candidate {
+	var list []ice.Candidate
+	for n, a := range t.addrs {
+		for c, p := range a.ports {
+			if p != nil {
+				list = append(list, ice.Candidate{
+					Foundation: a.iface.foundation, Component: c + 1, Priority: ice.Priority(ice.Host, n, c+1),
+					Addr: netip.AddrPortFrom(a.iface.Advertised, p.local.Port()), Type: ice.Host,
+				})
+			}
+		}
+	}
+	return list
+}
+
+// SelectedPair is the pair that a component uses; false: none yet. Local is the bound address.
+func (t *Transport) SelectedPair(c Component) (Pair, bool) {
+	g := &t.agent
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.selectedPair(c)
+}
+
+func (g *agent) selectedPair(c Component) (Pair, bool) {
+	if g.ice == nil {
+		return Pair{}, false
+	}
+	s, ok := g.ice.Selected(int(c) + 1)
+	if !ok {
+		return Pair{}, false
+	}
+	return Pair{Local: g.ports[s.Local].local, Remote: s.Remote, Nominated: s.Nominated}, true
+}
+
+// status fills in what concerns ICE.
+func (g *agent) status(st *Status) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.ice == nil {
+		return
+	}
+	st.ICEState = g.ice.State().String()
+	st.LastICECheck = g.ice.Stats().LastGood
+	for c := range st.Pairs {
+		st.Pairs[c], _ = g.selectedPair(Component(c))
+	}
+}
+
+// AddCandidates adds candidates that came by trickle ICE; end says that none will follow. They belong to the remote
+// credentials applied last. Without ICE they are ignored.
+func (t *Transport) AddCandidates(end bool, list ...ice.Candidate) {
+	g := &t.agent
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.ice != nil {
+		now := t.host.now()
+		g.ice.AddRemote(now, end, list...)
+		g.act(now)
+	}
+}
+
+// configure brings the agent to what s says. Transport.mu is held.
+func (g *agent) configure(s, prev *Settings, now time.Time) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if s.ICE == nil {
+		g.stop()
+		return
+	}
+	was := prev.ICE
+	if g.ice != nil && was.Lite != s.ICE.Lite {
+		g.stop()
+	}
+	fresh := g.ice == nil
+	switch {
+	case fresh:
+		g.start(s.ICE)
+	case was.Local != s.ICE.Local:
+		g.ice.Restart(now, s.ICE.Local, s.ICE.Controlling)
+		g.restart, g.before = s.Signalling, was.Remote
+		g.reopen()
+	}
+	if s.Muxed && (fresh || !prev.Muxed) {
+		g.ice.DropComponent(now, int(RTCP)+1)
+	}
+	// After a restart of ours the old credentials say nothing until the far side has spoken again.
+	stale := s.ICE.Remote == g.before && s.Signalling == g.restart
+	remote, known := g.ice.Remote()
+	if s.RemoteSeen && s.ICE.Remote.Pwd != "" && !stale && (!known || !was.sameRemote(s.ICE)) {
+		if known && remote != s.ICE.Remote {
+			g.reopen()
+		}
+		g.ice.SetRemote(now, ice.Remote{
+			Credentials: s.ICE.Remote, Lite: s.ICE.RemoteLite, Candidates: s.ICE.Candidates,
+			Trickle: s.ICE.Trickle, End: !s.ICE.Trickle,
+		})
+	}
+	g.act(now)
+}
+
+// reopen hears all proven addresses again, until a pair of the new session is nominated.
+func (g *agent) reopen() {
+	for i := range g.t.comps {
+		c := &g.t.comps[i]
+		v := *c.pair.Load()
+		v.nominated = false
+		c.pair.Store(&v)
+	}
+}
+
+// sameRemote reports whether nothing new is said about the far side.
+func (a *ICE) sameRemote(b *ICE) bool {
+	return a != nil && a.Remote == b.Remote && a.RemoteLite == b.RemoteLite && a.Trickle == b.Trickle &&
+		slices.Equal(a.Candidates, b.Candidates)
+}
+
+func (g *agent) start(cfg *ICE) {
+	t := g.t
+	g.ports = g.ports[:0]
+	for _, a := range t.addrs {
+		for _, p := range a.ports {
+			if p != nil {
+				p.path = len(g.ports)
+				g.ports = append(g.ports, p)
+			}
+		}
+	}
+	g.ice = ice.New(ice.Config{
+		Local: cfg.Local, Controlling: cfg.Controlling, Lite: cfg.Lite,
+		Locals: t.LocalCandidates(), Software: t.host.cfg.Software,
+	})
+	for i := range t.comps {
+		t.comps[i].pair.Store(&pairView{})
+	}
+}
+
+func (g *agent) stop() {
+	g.ice, g.had, g.before = nil, false, ice.Credentials{}
+	g.t.host.timers.arm(&g.timer, time.Time{})
+	for i := range g.t.comps {
+		g.t.comps[i].pair.Store(nil)
+	}
+}
+
+// tick is the timer.
+func (g *agent) tick(now time.Time) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.ice != nil {
+		g.ice.Tick(now)
+		g.act(now)
+	}
+}
+
+// stun takes a STUN datagram, in the worker of its socket.
+func (p *port) stun(b []byte, from netip.AddrPort, at time.Time) {
+	g := &p.comp.t.agent
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.ice == nil {
+		return // who asks without having agreed on ICE gets no answer, and STUN is never media
+	}
+	g.ice.Input(at, p.path, from, b)
+	g.act(at)
+	if v := p.comp.pair.Load(); v != nil && !v.nominated {
+		g.prove(p.comp, v)
+	}
+}
+
+// prove updates which addresses the far side has proven.
+func (g *agent) prove(c *component, v *pairView) {
+	g.pairs = g.ice.AppendPairs(g.pairs[:0])
+	var proven []netip.AddrPort
+	for i := range g.pairs {
+		p := &g.pairs[i]
+		if p.Component == int(c.id)+1 && (p.State == ice.Succeeded || !p.LastRequest.IsZero()) && !slices.Contains(proven, p.Remote) {
+			proven = append(proven, p.Remote)
+		}
+	}
+	if !slices.Equal(proven, v.proven) {
+		next := *v
+		next.proven = proven
+		c.pair.Store(&next)
+	}
+}
+
+// act does what the agent wants done.
+func (g *agent) act(now time.Time) {
+	for _, a := range g.ice.Actions() {
+		switch a.Kind {
+		case ice.Send:
+			g.ports[a.Local].sock.Send(a.Packet, a.Remote)
+		case ice.SelectedPair:
+			g.choose(now, &g.t.comps[a.Component-1], &target{addr: a.Remote, port: g.ports[a.Local], confirmed: a.Nominated})
+		case ice.ConsentLost:
+			c := &g.t.comps[a.Component-1]
+			c.steer(nil)
+			g.emit(EventConsentLost, c.id, now, a.Remote.String())
+		case ice.StateChanged:
+			g.changed(now, a.State)
+		}
+	}
+	g.t.host.timers.arm(&g.timer, g.ice.NextDeadline())
+}
+
+// choose has a component use a pair.
+func (g *agent) choose(now time.Time, c *component, to *target) {
+	v := *c.pair.Load()
+	if v.remote.IsValid() && v.remote != to.addr {
+		v.previous, v.until = v.remote, now.Add(handoverGrace)
+	}
+	v.remote, v.nominated = to.addr, to.confirmed
+	c.pair.Store(&v)
+	c.steer(to)
+	g.t.wakeDTLS(now)
+}
+
+func (g *agent) changed(now time.Time, s ice.State) {
+	switch s {
+	case ice.StateConnected, ice.StateCompleted:
+		if !g.had {
+			g.had = true
+			p, _ := g.selectedPair(RTP)
+			g.emit(EventICEConnected, RTP, now, p.Local.String()+" "+p.Remote.String())
+		}
+	case ice.StateFailed:
+		g.had = false
+		g.emit(EventICEFailed, RTP, now, "")
+		g.giveUp()
+	}
+}
+
+// giveUp sends to the address of the SDP where the far side has announced ICE but was never heard of by it: some gateways
+// copy the attributes of others.
+func (g *agent) giveUp() {
+	for i := range g.t.comps {
+		c := &g.t.comps[i]
+		if v := c.pair.Load(); !v.heard() {
+			next := *v
+			next.fallback = true
+			c.pair.Store(&next)
+			if to := c.advertised.Load(); c.target.Load() == nil && to != nil {
+				c.steer(to)
+			}
+		}
+	}
+}
+
+func (g *agent) emit(kind EventKind, c Component, now time.Time, detail string) {
+	g.t.host.events.emit(kind, g.t, c, now, detail)
+}

@@ -1,0 +1,188 @@
+package relay
+
+import (
+	"bytes"
+	"context"
+	"net/netip"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"rtpsidecar/relay/dtls"
+	"rtpsidecar/relay/srtp"
+)
+
+// association is the DTLS association of one component.
+type association struct {
+	c     *component
+	cfg   DTLS
+	keyer *dtls.Keyer
+	begun bool // started; Transport.mu
+
+	peer atomic.Pointer[target] // where the newest datagram came from, while the handshake goes on
+	done atomic.Bool            // keys are installed
+	err  atomic.Pointer[error]
+}
+
+// renews reports whether going from a to b asks for a new association (RFC 8842 section 4). What becomes known for the
+// first time changes nothing.
+func (a *DTLS) renews(b *DTLS) bool {
+	return a.Generation != b.Generation ||
+		a.TLSID != b.TLSID && a.TLSID != "" && b.TLSID != "" ||
+		len(a.Fingerprints) > 0 && len(b.Fingerprints) > 0 && !slices.EqualFunc(a.Fingerprints, b.Fingerprints,
+			func(x, y Fingerprint) bool {
+				return strings.EqualFold(x.Hash, y.Hash) && bytes.Equal(x.Digest, y.Digest)
+			})
+}
+
+// associate brings the associations to what s says: one for each component in use. t.mu is held.
+func (t *Transport) associate(s *Settings) error {
+	for i := range t.comps {
+		c := &t.comps[i]
+		old := c.assoc.Load()
+		if s.DTLS == nil || !t.has(c.id) || c.id == RTCP && s.Muxed {
+			if old != nil {
+				c.assoc.Store(nil)
+				t.host.retire(old.keyer.Close)
+			}
+			continue
+		}
+		failed := old != nil && old.err.Load() != nil && s.Signalling != t.applied.Signalling
+		if old == nil || old.cfg.renews(s.DTLS) || failed {
+			a := &association{c: c}
+			keyer, err := dtls.New(dtls.Config{
+				Certificate: t.cert, Send: a.send, OnResult: a.result, OnClose: a.closed,
+				MTU: t.host.cfg.DTLSMTU, StrictOrder: t.host.cfg.StrictProfiles, Logger: t.log,
+			})
+			if err != nil {
+				return err
+			}
+			a.keyer = keyer
+			c.assoc.Store(a)
+			if old != nil {
+				t.host.retire(func() error { old.keyer.Abandon(); return nil })
+			}
+			old = a
+		}
+		old.cfg = *s.DTLS
+	}
+	return nil
+}
+
+// has reports whether the transport has sockets for a component.
+func (t *Transport) has(c Component) bool { return len(t.addrs) > 0 && t.addrs[0].ports[c] != nil }
+
+// startDTLS starts the associations that can: those with a role and fingerprints, and as a client with somewhere to send
+// to. A server needs no address, it answers. t.mu is held.
+func (t *Transport) startDTLS() {
+	for i := range t.comps {
+		c := &t.comps[i]
+		a := c.assoc.Load()
+		if a == nil || a.begun || len(a.cfg.Fingerprints) == 0 {
+			continue
+		}
+		role := dtls.Server
+		switch a.cfg.Role {
+		case RoleUndecided:
+			continue
+		case RoleActive:
+			role = dtls.Client
+			if !t.applied.RemoteSeen || c.target.Load() == nil {
+				continue
+			}
+		}
+		list := make([]dtls.Fingerprint, len(a.cfg.Fingerprints))
+		for i, f := range a.cfg.Fingerprints {
+			list[i] = dtls.Fingerprint{Hash: f.Hash, Digest: f.Digest}
+		}
+		a.begun = true
+		if err := a.keyer.Start(context.Background(), role, list); err != nil {
+			a.fail(err)
+		}
+	}
+}
+
+// wakeDTLS has the associations looked at soon; it may be called from a worker.
+func (t *Transport) wakeDTLS(now time.Time) { t.host.timers.arm(&t.handshake, now) }
+
+func (t *Transport) runDTLS(time.Time) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if !t.closed {
+		t.startDTLS()
+	}
+}
+
+// dtls hands a datagram to the association. While there is none, or no role yet, the Keyer keeps the first ones.
+func (p *port) dtls(b []byte, from netip.AddrPort) {
+	a := p.comp.assoc.Load()
+	if a == nil || !p.comp.proven(from) {
+		p.in.errors.Add(1)
+		return
+	}
+	if !a.done.Load() {
+		if to := a.peer.Load(); to == nil || to.addr != from || to.port != p {
+			a.peer.Store(&target{addr: from, port: p})
+		}
+	}
+	a.keyer.Deliver(b)
+}
+
+// send puts a datagram of the handshake on the wire: to where the far side's came from, so that one behind a NAT is
+// reached, else to where media goes.
+func (a *association) send(b []byte) {
+	to := a.peer.Load()
+	if to == nil || a.done.Load() || a.c.selected() {
+		if media := a.c.target.Load(); media != nil {
+			to = media
+		}
+	}
+	if to != nil {
+		to.port.sock.Send(b, to.addr)
+	}
+}
+
+// result installs the keys. It runs in the Keyer's goroutine and takes no lock that Close of the Keyer is called under.
+func (a *association) result(r dtls.Result) {
+	if r.Err == nil {
+		r.Err = a.install(r)
+	}
+	if r.Err != nil {
+		a.fail(r.Err)
+		return
+	}
+	t := a.c.t
+	t.host.events.emit(EventDTLSConnected, t, a.c.id, t.host.now(), r.Suite.Name+", "+r.RemoteFingerprintHash)
+}
+
+func (a *association) install(r dtls.Result) error {
+	recv, err := srtp.New(r.Remote)
+	if err != nil {
+		return err
+	}
+	send, err := srtp.New(r.Local)
+	if err != nil {
+		return err
+	}
+	if a.c.assoc.Load() != a {
+		return dtls.ErrClosed
+	}
+	a.c.recv.Store(&recvKeys{ctx: recv})
+	a.c.sendKeys.Store(&sendKeys{ctx: send})
+	a.done.Store(true)
+	return nil
+}
+
+// fail remembers why there are no keys. One that was replaced or closed by us is nobody's business.
+func (a *association) fail(err error) {
+	a.err.Store(&err)
+	if t := a.c.t; a.c.assoc.Load() == a {
+		t.host.events.emit(EventDTLSFailed, t, a.c.id, t.host.now(), err.Error())
+	}
+}
+
+// closed is told that the association ended. Its keys stay: SRTP does not end with it.
+func (a *association) closed(err error) {
+	a.c.t.log.Debug("DTLS association ended", "component", int(a.c.id)+1, "err", err)
+}
