@@ -2,6 +2,7 @@ package rtpengine
 
 import (
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -9,20 +10,22 @@ import (
 	"rtpsidecar/sdp"
 )
 
-// ParseFlags decodes the keys of one request. templates are the daemon's signalling templates, by name or command; a
-// template is a flag string. What it says is overridden by the dictionary's keys, and these by the rtpp-flags string.
-// Within one level the order of keys and words does not matter, except that the later of two contradicting words wins;
-// WebRTC gives way to whatever else is said.
+// ParseFlags decodes the keys of one request. templates are the daemon's signalling templates, flag strings by name: the
+// one named default applies to each request, then the one named like its command, then the one the request names. The
+// dictionary's keys are stronger than templates, and the rtpp-flags string is stronger than these. Within one level the
+// order of keys and words does not matter, except that the later of two contradicting words wins; WebRTC gives way to
+// whatever else is said.
 //
 // The error is a [*FlagError], or nil. Flags are filled as far as possible even then, so that the call can be named.
 func ParseFlags(command string, d *ng.Dict, templates map[string]string) (Flags, error) {
 	f := new(Flags)
 	p := flagParser{f: f, in: commandBits[command], templates: templates}
 	if len(templates) > 0 {
-		p.commandTemplates(command, d)
+		p.commandTemplates(command)
 	}
 	p.level(d)
 	if p.rtpp != "" {
+		p.inRTPP = true
 		p.rtppFlags(p.rtpp)
 	}
 	p.finish()
@@ -48,7 +51,9 @@ type flagParser struct {
 	f         *Flags
 	in        Commands
 	templates map[string]string
-	rtpp      string // the rtpp-flags string, read last
+	inside    []string // templates being applied
+	rtpp      string   // the rtpp-flags string, read last
+	inRTPP    bool     // it is being read
 	err       *FlagError
 
 	sides           int // directions given on this level
@@ -57,7 +62,11 @@ type flagParser struct {
 
 // level applies one dictionary: a template's, the request's own, or that of an rtpp-flags string.
 func (p *flagParser) level(d *ng.Dict) {
-	p.sides = 0
+	for _, e := range d.Entries() {
+		if foldedEqual(e.Key, "template") {
+			p.namedTemplate(flagText(e.Value))
+		}
+	}
 	for _, e := range d.Entries() {
 		if foldedEqual(e.Key, "flags") {
 			for piece := range flagPieces(e.Value) {
@@ -67,6 +76,7 @@ func (p *flagParser) level(d *ng.Dict) {
 			}
 		}
 	}
+	p.sides = 0
 	for _, e := range d.Entries() {
 		p.key(e.Key, e.Value)
 	}
@@ -77,11 +87,35 @@ func (p *flagParser) key(key string, v ng.Value) {
 	row := lookupFlag(flagTables.keys, key)
 	switch {
 	case row == nil:
-		p.unknown(key)
-	case row.Status == FlagRefused && row.set == nil:
-		p.refuse(row, row.Name)
+		p.prefixKey(key, v)
+	case row.Status == FlagRefused:
+		if !saysNothing(v) {
+			p.refuse(row, row.Name)
+		}
 	case row.set != nil:
 		row.set(p, "", v)
+	}
+}
+
+// saysNothing tells a value that turns a key off, or is empty.
+func saysNothing(v ng.Value) bool {
+	if s := flagText(v); s != "" {
+		return slices.Contains(offWords, foldName(s))
+	}
+	return len(v.List()) == 0 && len(v.Dict().Entries()) == 0
+}
+
+// prefixKey is a prefix with its value behind an equals sign: codec-strip=X is codec-strip-X.
+func (p *flagParser) prefixKey(key string, v ng.Value) {
+	known := false
+	for s := range flagPieces(v) {
+		if row, rest := lookupFlagPrefix(flagTables.prefixes, key+"-"+s); row != nil && rest == s {
+			row.set(p, rest, ng.Value{})
+			known = true
+		}
+	}
+	if !known {
+		p.unknown(key)
 	}
 }
 
@@ -250,21 +284,6 @@ func flagText(v ng.Value) string {
 		return strconv.FormatInt(n, 10)
 	}
 	return v.Str()
-}
-
-// parseOnOff reads the values of a switch.
-func parseOnOff(s string) OnOff {
-	var buf [16]byte
-	if len(s) > len(buf) {
-		return Unset
-	}
-	switch string(appendFold(buf[:0], s)) {
-	case "on", "yes", "true", "1", "enable", "enabled", "start":
-		return On
-	case "off", "no", "false", "0", "disable", "disabled", "stop", "none":
-		return Off
-	}
-	return Unset
 }
 
 // flagAddr reads an address, also in brackets as SIP writes IPv6.

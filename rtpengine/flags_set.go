@@ -82,17 +82,6 @@ func units(n int64, unit time.Duration) time.Duration {
 	return unit * time.Duration(min(max(n, 0), int64(longest/unit)))
 }
 
-// keepSwitch is for keys that say on or off.
-func keepSwitch(key string, field func(*Flags) *OnOff) setter {
-	return func(p *flagParser, _ string, v ng.Value) {
-		if s := parseOnOff(flagText(v)); s != Unset {
-			*field(p.f) = s
-			return
-		}
-		p.unknown(key + ": " + flagText(v))
-	}
-}
-
 // pick is for keys whose values are rows of their own: one value, a list, or several in one string.
 func pick(key string) setter {
 	return func(p *flagParser, _ string, v ng.Value) {
@@ -153,33 +142,22 @@ func receivedFrom(p *flagParser, _ string, v ng.Value) {
 	}
 }
 
-// codecs is the dictionary codec.
-func codecs(p *flagParser, _ string, v ng.Value) {
-	for _, e := range v.Dict().Entries() {
-		row := lookupFlag(flagTables.values["codec"].exact, e.Key)
-		if row == nil {
-			p.unknown("codec: " + e.Key)
-			continue
+// pickDict is for keys that hold a dictionary of lists, whose names are rows of their own.
+func pickDict(key string) setter {
+	return func(p *flagParser, _ string, v ng.Value) {
+		if v.Dict() == nil {
+			p.unknown(key)
+			return
 		}
-		for s := range flagPieces(e.Value) {
-			row.set(p, s, ng.Value{})
-		}
-	}
-	if v.Dict() == nil {
-		p.unknown("codec")
-	}
-}
-
-// extmaps is the dictionary extmap.
-func extmaps(p *flagParser, _ string, v ng.Value) {
-	for _, e := range v.Dict().Entries() {
-		row := lookupFlag(flagTables.values["extmap"].exact, e.Key)
-		if row == nil {
-			p.unknown("extmap: " + e.Key)
-			continue
-		}
-		for s := range flagPieces(e.Value) {
-			row.set(p, s, ng.Value{})
+		for _, e := range v.Dict().Entries() {
+			row := lookupFlag(flagTables.values[key].exact, e.Key)
+			if row == nil {
+				p.unknown(key + ": " + e.Key)
+				continue
+			}
+			for s := range flagPieces(e.Value) {
+				row.set(p, s, ng.Value{})
+			}
 		}
 	}
 }
@@ -195,24 +173,23 @@ func meshTags(p *flagParser, _ string, v ng.Value) {
 	}
 }
 
-// sdpAttr is the dictionary sdp-attr: section, command, list of attributes.
+// sdpAttr is the dictionary sdp-attr: section, command, list of attributes. The errors' texts are the reference's; what
+// is wrong below the commands is reported and left out.
 func sdpAttr(p *flagParser, _ string, v ng.Value) {
 	if v.Dict() == nil {
 		p.fail("wrong type used")
 		return
 	}
 	for _, section := range v.Dict().Entries() {
-		if section.Value.Dict() == nil {
-			p.fail("wrong type used")
-			continue
-		}
 		name, ok := sdpSection(section.Key)
-		if !ok {
+		switch {
+		case !ok:
 			p.fail("unsupported sdp section")
-			continue
+		case section.Value.Dict() == nil:
+			p.fail("wrong content given")
 		}
 		for _, command := range section.Value.Dict().Entries() {
-			op, ok := sdpOp(command.Key)
+			op, ok := sdpOps[strings.ToLower(command.Key)]
 			if !ok {
 				p.fail("unknown manipulation command")
 				continue
@@ -222,108 +199,71 @@ func sdpAttr(p *flagParser, _ string, v ng.Value) {
 	}
 }
 
-// edits reads the arguments of one command.
+var sdpOps = map[string]sdp.EditOp{"add": sdp.EditAdd, "remove": sdp.EditRemove, "substitute": sdp.EditSubstitute}
+
+// edits reads the arguments of one command. Substitute takes pairs: lists of two, one flat list of two, "from>to", or a
+// dictionary.
 func (p *flagParser) edits(section string, op sdp.EditOp, v ng.Value) {
-	if op != sdp.EditSubstitute {
-		if v.Kind() != ng.KindList && v.Kind() != ng.KindString {
-			p.fail("wrong content given")
-			return
-		}
-		args := v.List()
-		if v.Kind() == ng.KindString {
-			args = []ng.Value{v}
-		}
-		for _, a := range args {
-			if s := flagText(a); s != "" {
-				p.f.Edits = append(p.f.Edits, sdp.Edit{Section: section, Op: op, Arg: unescapeFlag(s)})
-			}
-		}
+	if list := v.List(); op == sdp.EditSubstitute && len(list) == 2 && isPlain(list[0]) && isPlain(list[1]) {
+		p.edit(section, op, list[0].Str(), list[1].Str())
 		return
 	}
-	pair := func(from, to string) {
-		p.f.Edits = append(p.f.Edits, sdp.Edit{Section: section, Op: op, Arg: unescapeFlag(from), With: unescapeFlag(to)})
+	for _, e := range v.Dict().Entries() {
+		p.edit(section, op, e.Key, flagText(e.Value))
 	}
-	switch v.Kind() {
-	case ng.KindDict:
-		for _, e := range v.Dict().Entries() {
-			pair(e.Key, flagText(e.Value))
+	for s := range flagPieces(v) {
+		if op != sdp.EditSubstitute {
+			p.edit(section, op, s, "")
+			continue
 		}
-	case ng.KindString:
-		from, to, ok := strings.Cut(v.Str(), ">")
-		if !ok {
-			p.fail("wrong content given")
-			return
+		from, to, _ := strings.Cut(s, ">")
+		p.edit(section, op, from, to)
+	}
+	for _, item := range v.List() {
+		if two := item.List(); len(two) >= 2 {
+			p.edit(section, op, flagText(two[0]), flagText(two[1]))
+		} else if item.Kind() == ng.KindList || item.Kind() == ng.KindDict {
+			p.unknown("sdp-attr: invalid token")
 		}
-		pair(from, to)
-	case ng.KindList:
-		list := v.List()
-		if len(list) > 0 && list[0].Kind() == ng.KindString && !strings.Contains(list[0].Str(), ">") {
-			if len(list) < 2 {
-				p.fail("wrong content given")
-				return
-			}
-			for i := 0; i+1 < len(list); i += 2 {
-				pair(flagText(list[i]), flagText(list[i+1]))
-			}
-			return
-		}
-		for _, item := range list {
-			if two := item.List(); len(two) >= 2 {
-				pair(flagText(two[0]), flagText(two[1]))
-				continue
-			}
-			p.edits(section, op, item)
-		}
-	default:
-		p.fail("wrong content given")
 	}
 }
 
-// sdpAttrWord is a flag sdp-attr-<command>-<section>-<attribute>.
+// isPlain tells a string that is no "from>to" pair.
+func isPlain(v ng.Value) bool { return v.Kind() == ng.KindString && !strings.Contains(v.Str(), ">") }
+
+// edit adds one edit if it is whole.
+func (p *flagParser) edit(section string, op sdp.EditOp, arg, with string) {
+	if arg == "" || (with == "") == (op == sdp.EditSubstitute) {
+		p.unknown("sdp-attr: " + arg)
+		return
+	}
+	p.f.Edits = append(p.f.Edits, sdp.Edit{Section: section, Op: op, Arg: unescapeFlag(arg), With: unescapeFlag(with)})
+}
+
+// sdpAttrWord is a flag sdp-attr-<command>-<section>-<attribute>. Unlike in the dictionary a mistake is no error.
 func sdpAttrWord(op sdp.EditOp) setter {
 	return func(p *flagParser, s string, _ ng.Value) {
-		section, arg, ok := strings.Cut(s, "-")
-		if !ok || arg == "" {
-			p.fail("invalid token given")
-			return
-		}
+		section, arg, _ := strings.Cut(s, "-")
 		name, ok := sdpSection(section)
 		if !ok {
-			p.fail("unsupported sdp section")
+			p.unknown("sdp-attr: " + s)
 			return
 		}
-		e := sdp.Edit{Section: name, Op: op, Arg: arg}
+		var with string
 		if op == sdp.EditSubstitute {
-			if e.Arg, e.With, ok = strings.Cut(arg, ">"); !ok {
-				p.fail("invalid token given")
-				return
-			}
+			arg, with, _ = strings.Cut(arg, ">")
 		}
-		p.f.Edits = append(p.f.Edits, e)
+		p.edit(name, op, arg, with)
 	}
 }
 
 // sdpSection names the section of an edit: a media type, or "" for the session.
 func sdpSection(s string) (string, bool) {
-	switch s = strings.ToLower(s); s {
-	case "none", "global", "session":
+	s = strings.ToLower(s)
+	if s == "none" || s == "global" {
 		return "", true
-	case "audio", "video", "image", "message", "text", "application", "other":
-		return s, true
 	}
-	return "", false
-}
-
-func sdpOp(s string) (sdp.EditOp, bool) {
-	switch strings.ToLower(s) {
-	case "add":
-		return sdp.EditAdd, true
-	case "remove":
-		return sdp.EditRemove, true
-	case "substitute":
-		return sdp.EditSubstitute, true
-	}
-	return 0, false
+	return s, sdp.IsMediaType(s)
 }
 
 // protocolBit is for the words that change one property of the transport protocol.
@@ -346,19 +286,10 @@ func keepAddr(key string, field func(*Flags) *netip.Addr) setter {
 	}
 }
 
-// keepDrop is the key drop-traffic; stop wins over start within one request.
-func keepDrop(p *flagParser, _ string, v ng.Value) {
-	for s := range flagPieces(v) {
-		switch parseOnOff(s) {
-		case Off:
-			p.f.DropTraffic = Off
-		case On:
-			if p.f.DropTraffic != Off {
-				p.f.DropTraffic = On
-			}
-		default:
-			p.unknown("drop-traffic: " + s)
-		}
+// startDropping is drop-traffic=start; stop wins over it, whatever their order.
+func startDropping(p *flagParser, _ string, _ ng.Value) {
+	if p.f.DropTraffic != Off {
+		p.f.DropTraffic = On
 	}
 }
 

@@ -2,6 +2,7 @@ package rtpengine
 
 import (
 	"iter"
+	"maps"
 	"slices"
 	"strings"
 
@@ -13,14 +14,17 @@ type FlagKind uint8
 
 // The kinds.
 const (
-	FlagKey    FlagKind = iota // a key of the request's dictionary
-	FlagWord                   // an item of the list "flags"
-	FlagPrefix                 // the beginning of an item of "flags", the rest is a value
-	FlagValue                  // a value of the key named by FlagRow.Of
+	FlagKey     FlagKind = iota // a key of the request's dictionary
+	FlagWord                    // an item of the list "flags"
+	FlagPrefix                  // the beginning of an item of "flags", the rest is a value
+	FlagValue                   // a value of the key named by FlagRow.Of
+	FlagCommand                 // a value of the key "command"
 )
 
 // String names the kind as the documentation does.
-func (k FlagKind) String() string { return [...]string{"key", "flag", "flag prefix", "value"}[k] }
+func (k FlagKind) String() string {
+	return [...]string{"key", "flag", "flag prefix", "value", "command"}[k]
+}
 
 // FlagStatus tells what this build does with a key, flag or value.
 type FlagStatus uint8
@@ -163,7 +167,9 @@ type prefixRow struct {
 
 func newFlagIndex() *flagIndex {
 	x := &flagIndex{keys: map[string]*FlagRow{}, words: map[string]*FlagRow{}, values: map[string]*valueIndex{}}
-	for kind, list := range [][]FlagRow{FlagKey: keyRows(), FlagWord: wordRows(), FlagPrefix: prefixRows(), FlagValue: valueRows()} {
+	for kind, list := range [][]FlagRow{
+		FlagKey: keyRows(), FlagWord: wordRows(), FlagPrefix: prefixRows(), FlagValue: valueRows(), FlagCommand: commandRows(),
+	} {
 		for i := range list {
 			r := &list[i]
 			r.Kind = FlagKind(kind)
@@ -217,8 +223,121 @@ func longestFirst(p []prefixRow) {
 	slices.SortStableFunc(p, func(a, b prefixRow) int { return len(b.folded) - len(a.folded) })
 }
 
-// FlagTable iterates over every row, keys first, then flags, prefixes and values.
+// FlagTable iterates over every row: keys, flags, prefixes, values, commands.
 func FlagTable() iter.Seq[*FlagRow] { return slices.Values(flagTables.rows) }
+
+// LookupFlag finds the row of a key, a flag (also one with a prefix), or a value given as "key=value", however it is
+// spelled; nil when the protocol has none.
+func LookupFlag(text string) *FlagRow {
+	if row := lookupFlag(flagTables.words, text); row != nil {
+		return row
+	}
+	if row := lookupFlag(flagTables.keys, text); row != nil {
+		return row
+	}
+	if key, value, ok := strings.Cut(text, "="); ok {
+		vi := flagTables.values[foldName(key)]
+		if vi == nil {
+			return lookupFlag(flagTables.keys, key)
+		}
+		if row := lookupFlag(vi.exact, value); row != nil {
+			return row
+		}
+		row, _ := lookupFlagPrefix(vi.prefixes, value)
+		return row
+	}
+	row, rest := lookupFlagPrefix(flagTables.prefixes, text)
+	if row == nil {
+		return nil
+	}
+	// The rest may be known better: SDES-off is the value off of SDES.
+	if vi := flagTables.values[foldName(strings.TrimSuffix(row.Name, "-"))]; vi != nil {
+		return LookupFlag(vi.of + "=" + rest)
+	}
+	return row
+}
+
+// SuggestFlag is the name nearest to a key or flag that the protocol does not know, "" when none is near. For a value
+// "key=value" or a flag with a known prefix it is a value of that key.
+func SuggestFlag(text string) string {
+	if key, value, ok := strings.Cut(text, "="); ok {
+		if vi := flagTables.values[foldName(key)]; vi != nil {
+			if s := nearest(value, slices.Values(slices.Sorted(maps.Keys(vi.exact)))); s != "" {
+				return vi.of + "=" + vi.exact[s].Name
+			}
+			return ""
+		}
+		if s := SuggestFlag(key); s != "" {
+			return s + "=" + value
+		}
+		return ""
+	}
+	if row, rest := lookupFlagPrefix(flagTables.prefixes, text); row != nil {
+		if vi := flagTables.values[foldName(strings.TrimSuffix(row.Name, "-"))]; vi != nil {
+			if s := nearest(rest, slices.Values(slices.Sorted(maps.Keys(vi.exact)))); s != "" {
+				return row.Name + vi.exact[s].Name
+			}
+		}
+		return ""
+	}
+	return nearest(text, func(yield func(string) bool) {
+		for r := range FlagTable() {
+			if r.Kind != FlagValue && r.Kind != FlagCommand && !yield(r.Name) {
+				return
+			}
+		}
+		for r := range FlagTable() {
+			key := foldName(r.Of)
+			for _, prefix := range flagTables.prefixes {
+				if r.Kind == FlagValue && prefix.folded == key+"-" && !yield(prefix.row.Name+r.Name) {
+					return
+				}
+			}
+		}
+	})
+}
+
+// nearest is the candidate with the fewest slips against s, at most one for three letters; the first of equals.
+func nearest(s string, candidates iter.Seq[string]) string {
+	if len(s) > 64 {
+		return ""
+	}
+	folded := foldName(s)
+	best, fewest := "", max(1, len(folded)/3)+1
+	for c := range candidates {
+		if n := slips(folded, foldName(c)); n < fewest {
+			best, fewest = c, n
+		}
+	}
+	return best
+}
+
+// slips counts the letters to insert, delete, replace or swap with a neighbour to get from a to b.
+func slips(a, b string) int {
+	var older, old, now [128]int
+	if len(b) >= len(now) {
+		return len(b)
+	}
+	for j := range len(b) + 1 {
+		old[j] = j
+	}
+	for i := range len(a) {
+		now[0] = i + 1
+		for j := range len(b) {
+			cost := 1
+			if a[i] == b[j] {
+				cost = 0
+			}
+			n := min(old[j+1]+1, now[j]+1, old[j]+cost)
+			if i > 0 && j > 0 && a[i] == b[j-1] && a[i-1] == b[j] {
+				n = min(n, older[j-1]+1)
+			}
+			now[j+1] = n
+		}
+		older, old = old, now
+	}
+	return old[len(b)]
+}
 
 // foldName is the spelling under which a name is looked up: lower case, with hyphens for spaces and underscores. It keeps
 // the length in bytes, so a position in the folded name is one in the original. The reference accepts most of these

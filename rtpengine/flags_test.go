@@ -1,7 +1,11 @@
 package rtpengine
 
 import (
+	"errors"
+	"math/rand/v2"
 	"net/netip"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -118,4 +122,176 @@ func TestParseFlags(t *testing.T) {
 func webRTCFlags() Flags {
 	return Flags{Transport: sdp.DTLSSAVPF, ICE: ICEForce, TrickleICE: true, NoRTCPAttr: true, GenerateMID: true,
 		RTCPMux: RTCPMuxFlags{Offer: true, Require: true}, SDES: SDESFlags{Off: true}, Bundle: BundleFlags{Offer: true, Require: true}}
+}
+
+func TestParseFlagsMore(t *testing.T) {
+	for _, tt := range []struct {
+		name    string
+		command string
+		in      *ng.Dict
+		want    Flags
+		reason  string
+	}{
+		{name: "key among the words", in: dict("flags", []string{"ICE=force", "transport-protocol=RTP/SAVP", "nonsense=1"}),
+			want: Flags{ICE: ICEForce, Transport: sdp.RTPSAVP, Unknown: []string{"flags: nonsense=1"}}},
+		{name: "prefix as a key", in: dict("codec-strip", "PCMU,PCMA", "transcode", []string{"GSM"}, "codec-mask", dict()),
+			want: Flags{Codec: CodecFlags{Strip: []string{"PCMU", "PCMA"}, Transcode: []string{"GSM"}}, Unknown: []string{"codec-mask"}}},
+		{name: "empty prefix", in: dict("flags", []string{"codec-strip-"}), want: Flags{Unknown: []string{"flags: codec-strip-"}}},
+		{name: "codec of the wrong kind", in: dict("codec", "PCMU", "extmap", "x", "codecs", dict("frob", "x"), "extmap", dict("frob", "x")),
+			want: Flags{Unknown: []string{"codec", "extmap", "codec: frob", "extmap: frob"}}},
+		{name: "extmap", in: dict("extmap", dict("strip", []string{"urn:a"}, "mask", "urn:b")), want: Flags{ExtmapStrip: []string{"urn:a"}, ExtmapMask: []string{"urn:b"}}},
+		{name: "switches", in: dict("generate RTCP", "on", "passthrough", "maybe", "drop-traffic", []string{"stop", "start"}),
+			want: Flags{GenerateRTCP: On, DropTraffic: Off, Unknown: []string{"passthrough: maybe"}}},
+		{name: "switches as numbers", in: dict("generate-RTCP", 1, "drop-traffic", 1, "passthru", 0, "record-call", 0),
+			want: Flags{GenerateRTCP: On, DropTraffic: On, Passthrough: Off}},
+		{name: "drop-traffic unclear", in: dict("drop-traffic", "perhaps"), want: Flags{Unknown: []string{"drop-traffic: perhaps"}}},
+		{name: "transport", in: dict("transport-protocol", "accept,RTP/XYZ"), want: Flags{TransportAccept: true, Unknown: []string{"transport-protocol: RTP/XYZ"}}},
+		{name: "ICE-lite", in: dict("ICE-lite", "bkw"), want: Flags{ICELite: LiteBackward}},
+		{name: "OSRTP", in: dict("OSRTP", "accept"), want: Flags{OSRTP: OSRTPFlags{Accept: true, AcceptLegacy: true}}},
+		{name: "bundle", in: dict("bundle", "strict"), want: Flags{Bundle: BundleFlags{Offer: true, Require: true, Strict: true}}},
+		{name: "rtcp-mux require", in: dict("flags", []string{"rtcp-mux-require"}), want: Flags{RTCPMux: RTCPMuxFlags{Offer: true, Require: true}}},
+		{name: "DTLS", in: dict("DTLS", []string{"passive"}, "DTLS-reverse", "off", "DTLS fingerprint", "SHA-384"),
+			want: Flags{DTLS: DTLSPassive, DTLSReverse: DTLSOff, DTLSFingerprint: "sha-384"}},
+		{name: "supports", in: dict("supports", []string{"load limit"}, "sip-message-type", "sip_reply"), want: Flags{SupportsLoadLimit: true, SIPMessage: SIPReply}},
+		{name: "a bracketed address", in: dict("address", "[2001:db8::1]"), want: Flags{Address: netip.MustParseAddr("2001:db8::1"), HasAddress: true}},
+		{name: "durations have a limit", in: dict("ptime", 1<<62, "ptime-reverse", -5, "TOS", -9), want: Flags{PTime: longest, TOS: TOS{true, -1}}},
+		{name: "delay-buffer off", in: dict("delay-buffer", "0"), want: Flags{DelayBuffer: new(time.Duration)}},
+		{name: "delay-buffer unclear", in: dict("delay-buffer", "x"), want: Flags{Unknown: []string{"delay-buffer: x"}}},
+		{name: "mesh", command: "mesh", in: dict("calls", "a,b", "tags", []any{dict("from", "x", "to", []string{"y", "z"})}, "flags", "unsubscribe"),
+			want: Flags{Calls: []string{"a", "b"}, Unsubscribe: true, MeshTags: []MeshTag{{"x", []string{"y", "z"}}}}},
+		{name: "an empty dictionary entry", in: dict("flags", dict(), "ICE", dict(), "direction", 5), want: Flags{Direction: [2]string{"5"}}},
+
+		{name: "edits", in: dict("sdp-attr", dict("none", dict("add", []string{"a..b--c"}, "remove", "x,y"), "Audio", dict("substitute", []any{[]string{"a", "b"}, "c>d"}))),
+			want: Flags{Edits: []sdp.Edit{{Op: sdp.EditAdd, Arg: "a b=c"}, {Op: sdp.EditRemove, Arg: "x"}, {Op: sdp.EditRemove, Arg: "y"},
+				{Section: "audio", Op: sdp.EditSubstitute, Arg: "c", With: "d"}, {Section: "audio", Op: sdp.EditSubstitute, Arg: "a", With: "b"}}}},
+		{name: "edits by a flat pair", in: dict("sdp-attr", dict("video", dict("substitute", []string{"a", "b"}))),
+			want: Flags{Edits: []sdp.Edit{{Section: "video", Op: sdp.EditSubstitute, Arg: "a", With: "b"}}}},
+		{name: "edits by a dictionary", in: dict("sdp-attr", dict("video", dict("substitute", dict("a", "b")))),
+			want: Flags{Edits: []sdp.Edit{{Section: "video", Op: sdp.EditSubstitute, Arg: "a", With: "b"}}}},
+		{name: "edits that are not whole", in: dict("sdp-attr", dict("video", dict("substitute", []any{"a", "b>", []string{"c"}, dict()}))),
+			want: Flags{Unknown: []string{"sdp-attr: a", "sdp-attr: b", "sdp-attr: invalid token", "sdp-attr: invalid token"}}},
+		{name: "edits as words", in: dict("flags", []string{"sdp-attr-add-audio-x-y", "sdp-attr-remove-none-z", "sdp-attr-substitute-video-a>b", "sdp-attr-add-nowhere-x", "sdp-attr-add-audio"}),
+			want: Flags{Edits: []sdp.Edit{{Section: "audio", Op: sdp.EditAdd, Arg: "x-y"}, {Op: sdp.EditRemove, Arg: "z"}, {Section: "video", Op: sdp.EditSubstitute, Arg: "a", With: "b"}},
+				Unknown: []string{"sdp-attr: nowhere-x", "sdp-attr: "}}},
+		{name: "edits, wrong type", in: dict("sdp-attr", "x"), reason: "wrong type used"},
+		{name: "edits, wrong section", in: dict("sdp-attr", dict("nowhere", dict("add", "x"))), reason: "unsupported sdp section"},
+		{name: "edits, wrong content", in: dict("sdp-attr", dict("audio", "x")), reason: "wrong content given"},
+		{name: "edits, wrong command", in: dict("sdp-attr", dict("audio", dict("frob", "x"))), reason: "unknown manipulation command"},
+
+		{name: "recording", in: dict("record call", "yes", "call-id", "c"), reason: "not supported: record-call=yes"},
+		{name: "recording twice", in: dict("record-call", "on", "flags", "record-call,inject-DTMF,inject..dtmf"), reason: "not supported: record-call=yes, record-call, inject-DTMF"},
+		{name: "recording off", in: dict("record-call", "no"), want: Flags{}},
+		{name: "recording in a command that does not read it", command: "query", in: dict("flags", "record-call", "record-call", "yes"), want: Flags{}},
+		{name: "fax", in: dict("T38", "decode"), reason: "not supported: T.38=decode"},
+		{name: "fax as a word", in: dict("flags", "T.38-force"), reason: "not supported: T.38=force"},
+		{name: "fax off", in: dict("T.38", "stop,no-ECM,no-V17"), want: Flags{}},
+		{name: "fax in an answer", command: "answer", in: dict("flags", "T38-decode"), want: Flags{}},
+		{name: "DTMF", in: dict("DTMF-security", "silence", "DTMF-delay", "20"), reason: "not supported: DTMF-security=silence, DTMF-delay"},
+		{name: "DTMF off", in: dict("DTMF-security", "off", "DTMF-delay", 0, "trigger", ""), want: Flags{}},
+		{name: "DTMF dropped", command: "block DTMF", in: dict("DTMF-security", "drop"), want: Flags{}},
+		{name: "music", in: dict("moh", dict("file", "x")), reason: "not supported: moh"},
+		{name: "player", in: dict("audio-player", "always"), reason: "not supported: audio-player=always"},
+		{name: "no player", in: dict("audio-player", "transcoding", "flags", "no-player"), want: Flags{}},
+		{name: "delay", in: dict("delay-buffer", 20), reason: "not supported: delay-buffer=20"},
+		{name: "the first error wins", in: dict("sdp-attr", 5, "sdp-attr", dict("x", 5), "record-call", "yes"), reason: "wrong type used"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			if tt.command == "" {
+				tt.command = "offer"
+			}
+			got, err := ParseFlags(tt.command, tt.in, nil)
+			if tt.reason != "" {
+				var fe *FlagError
+				if !errors.As(err, &fe) || fe.NGReason() != tt.reason || !strings.Contains(fe.Error(), tt.reason) {
+					t.Errorf("got error %v, want %q", err, tt.reason)
+				}
+				return
+			}
+			if err != nil {
+				t.Fatalf("error %v", err)
+			}
+			if diff := cmp.Diff(tt.want, got, flagCmp); diff != "" {
+				t.Errorf("want -, got +\n%s", diff)
+			}
+		})
+	}
+}
+
+// TestWordOrder: what a request means does not depend on the order of its words and keys.
+func TestWordOrder(t *testing.T) {
+	words := []string{"WebRTC", "RTP/SAVPF", "AVP", "SRTP", "rtcp-mux-accept", "strict-source", "SDES-pad", "replace-origin", "ICE-lite=both"}
+	want, err := ParseFlags("offer", dict("flags", words, "ICE", "remove", "bundle", "accept"), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rnd := rand.New(rand.NewPCG(1, 2))
+	for range 100 {
+		rnd.Shuffle(len(words), func(i, j int) { words[i], words[j] = words[j], words[i] })
+		pairs := [][]any{{"flags", words}, {"ICE", "remove"}, {"bundle", "accept"}}
+		rnd.Shuffle(len(pairs), func(i, j int) { pairs[i], pairs[j] = pairs[j], pairs[i] })
+		got, err := ParseFlags("offer", dict(slices.Concat(pairs...)...), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(want, got, flagCmp); diff != "" {
+			t.Fatalf("%v: %s", pairs, diff)
+		}
+	}
+}
+
+// TestProxyDialects: the dictionaries that the modules of OpenSIPS and Kamailio make of typical flag strings.
+func TestProxyDialects(t *testing.T) {
+	from := netip.MustParseAddr("192.0.2.7")
+	for _, tt := range []struct {
+		name string
+		in   *ng.Dict
+		want Flags
+	}{
+		{"OpenSIPS, SIP to WebSocket", dict("flags", []string{"generate-mid", "SDES-off"}, "replace", []string{"origin", "session-connection"}, "ICE", "force",
+			"rtcp-mux", []string{"offer"}, "transport-protocol", "UDP/TLS/RTP/SAVPF", "direction", []string{"priv", "pub"}, "received-from", []string{"IP4", "192.0.2.7"},
+			"call-id", "c", "from-tag", "f", "command", "offer"),
+			Flags{CallID: "c", FromTag: "f", GenerateMID: true, SDES: SDESFlags{Off: true}, Replace: ReplaceFlags{Origin: true, SessionConnection: true}, ICE: ICEForce,
+				RTCPMux: RTCPMuxFlags{Offer: true}, Transport: sdp.DTLSSAVPF, Direction: [2]string{"priv", "pub"}, ReceivedFrom: from}},
+		{"OpenSIPS, generic tokens", dict("address family", "IP6", "replace", []string{"SDP version", "session name"}, "flags", []string{"replace-origin-full", "auto-bridge", "symmetric", "force"},
+			"repacketize", 20, "SDES", "off", "codec-strip", "opus", "received-from", []string{}, "delete-delay", 5),
+			Flags{AddressFamily: sdp.IP6, Replace: ReplaceFlags{SDPVersion: true, SessionName: true, OriginFull: true}, SDES: SDESFlags{Off: true},
+				Codec: CodecFlags{Strip: []string{"opus"}}, DeleteDelay: new(5 * time.Second)}},
+		{"Kamailio", dict("supports", []string{"load limit"}, "sip-message-type", "sip_request", "SDES", []string{"off"}, "replace", []string{"origin", "SDP-version"},
+			"codec", dict("transcode", []string{"PCMU"}, "mask", []string{"opus"}), "TOS", 184, "delete delay", 0, "delete-delay", "0", "T.38", []string{"stop"}),
+			Flags{SupportsLoadLimit: true, SIPMessage: SIPRequest, SDES: SDESFlags{Off: true}, Replace: ReplaceFlags{Origin: true, SDPVersion: true},
+				Codec: CodecFlags{Transcode: []string{"PCMU"}, Mask: []string{"opus"}}, TOS: TOS{true, 184}, DeleteDelay: new(time.Duration)}},
+		{"Kamailio with a Via branch", dict("via-branch", "z9hG4bK1", "from-tag", "f", "rtpp-flags", "RTP/AVP replace-origin via-branch=auto-next ICE=remove rtcp-mux-demux internal external"),
+			Flags{ViaBranch: "z9hG4bK1", FromTag: "f", Transport: sdp.RTPAVP, Replace: ReplaceFlags{Origin: true}, ICE: ICERemove, RTCPMux: RTCPMuxFlags{Demux: true},
+				Direction: [2]string{"internal", "external"}}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			got, err := ParseFlags("offer", tt.in, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(tt.want, got, flagCmp); diff != "" {
+				t.Errorf("want -, got +\n%s", diff)
+			}
+		})
+	}
+}
+
+// thirtyFlags is a request with as much as scripts ever say.
+func thirtyFlags() *ng.Dict {
+	return dict("command", "offer", "call-id", "a84b4c76e66710@pc33.example.com", "from-tag", "1928301774", "via-branch", "z9hG4bK776asdhds",
+		"received-from", []string{"IP4", "192.0.2.7"}, "direction", []string{"priv", "pub"}, "supports", []string{"load limit"},
+		"flags", []string{"trust-address", "strict-source", "media-handover", "generate-mid", "SDES-off", "codec-strip-opus", "codec-mask-G722", "port-latching",
+			"no-rtcp-attribute", "original-sendrecv", "loop-protect", "single-codec", "pierce-NAT", "trickle-ICE", "transcode-PCMU", "rtcp-mux-accept"},
+		"replace", []string{"origin", "session connection", "SDP version"}, "ICE", "force", "DTLS", "passive", "rtcp-mux", []string{"offer", "require"},
+		"transport protocol", "UDP/TLS/RTP/SAVPF", "address family", "IP4", "TOS", "184", "ptime", "20", "label", "caller", "metadata", "a:b", "endpoint-learning", "immediate")
+}
+
+func BenchmarkParseFlags(b *testing.B) {
+	d := thirtyFlags()
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := ParseFlags("offer", d, nil); err != nil {
+			b.Fatal(err)
+		}
+	}
 }

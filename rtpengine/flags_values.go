@@ -48,7 +48,6 @@ func valueRows() []FlagRow {
 		FlagRow{Name: "force-relay", Tier: 'A', Note: "add own candidates of type relay, leave the rest", set: turnTo(iceMode, ICEForceRelay)},
 		FlagRow{Name: "trickle", Note: "as trickle-ICE", set: turnOn(func(f *Flags) *bool { return &f.TrickleICE })},
 		FlagRow{Name: "ice2", Tier: 'C', Note: "ice2 in a=ice-options", set: turnOn(func(f *Flags) *bool { return &f.ICE2 })},
-		FlagRow{Name: "reject", Note: "as reject-ICE", set: turnOn(func(f *Flags) *bool { return &f.RejectICE })},
 		FlagRow{Name: "lite", Also: []string{"lite-forward", "lite-offer", "lite-fw", "lite-fwd"}, Note: "ICE-lite towards the receiver", set: turnTo(iceLite, LiteForward)},
 		FlagRow{Name: "lite-backward", Also: []string{"lite-backwards", "lite-reverse", "lite-answer", "lite-back", "lite-bk", "lite-bkw"}, Note: "ICE-lite towards the sender", set: turnTo(iceLite, LiteBackward)},
 		FlagRow{Name: "lite-both", Note: "ICE-lite towards both", set: turnTo(iceLite, LiteBoth)},
@@ -122,6 +121,15 @@ func valueRows() []FlagRow {
 		FlagRow{Name: "immediate", Note: "the first packet decides", set: turnTo(learnMode, learning(relay.LearnImmediate))},
 		FlagRow{Name: "delayed", Note: "the first packet after 3 s decides", set: turnTo(learnMode, learning(relay.LearnDelayed))},
 		FlagRow{Name: "heuristic", Note: "as delayed, the best source so far", set: turnTo(learnMode, learning(relay.LearnHeuristic))})
+	of("drop-traffic", inBoth,
+		FlagRow{Name: "start", Also: onWords, Note: "drop all RTP of the call", set: startDropping},
+		FlagRow{Name: "stop", Also: offWords, Note: "forward again; wins over start", set: turnTo(func(f *Flags) *OnOff { return &f.DropTraffic }, Off)})
+	of("generate-RTCP", inBoth,
+		FlagRow{Name: "on", Also: onWords[1:], Note: "as the flag", set: turnTo(func(f *Flags) *OnOff { return &f.GenerateRTCP }, On)},
+		FlagRow{Name: "off", Also: offWords[1:], Note: "end it", set: turnTo(func(f *Flags) *OnOff { return &f.GenerateRTCP }, Off)})
+	of("passthrough", inBoth,
+		FlagRow{Name: "on", Also: onWords[1:], Tier: 'C', Note: "as the flag", set: turnTo(func(f *Flags) *OnOff { return &f.Passthrough }, On)},
+		FlagRow{Name: "off", Also: offWords[1:], Tier: 'C', Note: "as no-passthrough", set: turnTo(func(f *Flags) *OnOff { return &f.Passthrough }, Off)})
 	of("media-echo", InOffer,
 		FlagRow{Name: "none", Also: []string{"off", "no"}, Note: "the default", set: turnTo(echoMode, EchoNone)},
 		FlagRow{Name: "blackhole", Also: []string{"sinkhole"}, Note: "discard what both send", set: turnTo(echoMode, EchoBlackhole)},
@@ -134,7 +142,7 @@ func valueRows() []FlagRow {
 		FlagRow{Name: "transcoding", Status: FlagNoEffect, Note: "only for transcoded media, of which there are none"},
 		FlagRow{Name: "always", Also: []string{"on", "yes", "force", "forced"}, Status: FlagRefused, Note: "no own audio stream"})
 	of("record-call", inBoth,
-		FlagRow{Name: "yes", Also: []string{"on", "true", "1", "enable", "enabled"}, Tier: 'A', Status: FlagRefused, Note: "nothing is recorded"},
+		FlagRow{Name: "yes", Also: []string{"on", "1", "true", "enable", "enabled"}, Tier: 'A', Status: FlagRefused, Note: "nothing is recorded"},
 		FlagRow{Name: "no", Also: []string{"off", "false", "0", "disable", "disabled"}, Tier: 'A', Status: FlagNoEffect, Note: "nothing is recorded"},
 		FlagRow{Name: "discard", Status: FlagNoEffect, Note: "nothing is recorded"})
 	of("DTMF-security", inBoth|InBlockDTMF,
@@ -158,6 +166,12 @@ func valueRows() []FlagRow {
 	}
 	return rows
 }
+
+// The words of switches, as the reference takes them; JSON's true and false arrive as 1 and 0.
+var (
+	onWords  = []string{"on", "yes", "1", "true", "enable", "enabled"}
+	offWords = []string{"off", "no", "0", "false", "disable", "disabled"}
+)
 
 // codecRows are the lists of the dictionary codec.
 func codecRows() []FlagRow {

@@ -1,61 +1,70 @@
 package rtpengine
 
 import (
+	"slices"
 	"strings"
 
 	"rtpsidecar/ng"
 )
 
-// commandTemplates applies the templates that a request brings with it: the one of its command, or "default" when there
-// is none, then the one it names.
-func (p *flagParser) commandTemplates(command string, d *ng.Dict) {
-	text, ok := p.templates[command]
-	if !ok {
-		text = p.templates["default"]
-	}
-	p.template(text)
-	for _, e := range d.Entries() {
-		if foldedEqual(e.Key, "template") {
-			p.namedTemplate(flagText(e.Value))
+// commandTemplates applies the templates that a request brings with it unnamed: "default", then that of its command.
+func (p *flagParser) commandTemplates(command string) {
+	for _, name := range []string{"default", command} {
+		if text := p.templates[name]; text != "" {
+			p.level(ParseRTPPFlags(text))
 		}
 	}
 }
 
+// namedTemplate applies a template that a request or another template names. One that names itself, directly or by
+// way of others, is a slip in the configuration: it is reported and read once.
 func (p *flagParser) namedTemplate(name string) {
 	text, ok := p.templates[name]
-	if !ok {
+	if !ok || slices.Contains(p.inside, name) {
 		p.unknown("template: " + name)
 		return
 	}
-	p.template(text)
+	p.inside = append(p.inside, name)
+	p.level(ParseRTPPFlags(text))
+	p.inside = p.inside[:len(p.inside)-1]
 }
 
-func (p *flagParser) template(text string) {
-	if text != "" {
-		p.rtppFlags(text)
+// rtppString is the key rtpp-flags. Its text is read after everything else; within itself it means nothing.
+func rtppString(p *flagParser, _ string, v ng.Value) {
+	if p.inRTPP {
+		p.unknown("rtpp-flags")
+		return
 	}
+	p.rtpp += " " + flagText(v)
 }
 
-// rtppFlags applies a flag string as one level.
+// rtppFlags applies the flag string of the key rtpp-flags. A from-tag in it names the party that is meant, and a to-tag
+// is to be honoured. The words with which a proxy's script asks its module for a Via branch mean nothing here when the
+// module has put the branch into the dictionary.
 func (p *flagParser) rtppFlags(text string) {
+	branch := p.f.ViaBranch
 	d := ParseRTPPFlags(text)
 	p.level(d)
 	for _, e := range d.Entries() {
-		if foldedEqual(e.Key, "from-tag") {
+		switch {
+		case foldedEqual(e.Key, "from-tag"):
 			p.f.Directional = true
-		}
-		if foldedEqual(e.Key, "to-tag") {
+		case foldedEqual(e.Key, "to-tag"):
 			p.f.ForceToTag = true
+		case foldedEqual(e.Key, "via-branch") && branch != "" && slices.Contains(branchWords, e.Value.Str()):
+			p.f.ViaBranch = branch
 		}
 	}
 }
+
+var branchWords = []string{"1", "2", "auto", "extra", "next", "auto-next", "auto-extra"}
 
 // maxBrackets is how deep brackets may nest in a flag string; the proxies' modules stop at 8.
 const maxBrackets = 8
 
 // ParseRTPPFlags reads a flag string, as a proxy's script has it, into the dictionary of an NG request.
 //
-//	word           item of the list "flags"
+//	word, word=    item of the list "flags"
 //	key=value      key with a string
 //	key=[a b]      key with a list
 //	key=[k=v l=w]  key with a dictionary, and so on inside; words in it are keys with an empty string
@@ -114,11 +123,11 @@ func (s *bracketScanner) next() bool {
 	}
 	token := s.rest[:end]
 	s.rest = s.rest[end:]
-	if eq > 0 {
+	if eq > 0 && eq+1 < len(token) {
 		s.key, s.value = token[:eq], ng.String(token[eq+1:])
 		return true
 	}
-	s.value = ng.String(token)
+	s.value = ng.String(strings.TrimRight(token, "="))
 	return true
 }
 

@@ -1,0 +1,88 @@
+package rtpengine
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// compatibilityHead opens the document that AppendCompatibility makes.
+const compatibilityHead = `# Compatibility
+
+Every command, key, flag and value of the NG control protocol, and what this daemon does with it. The tables are
+generated from the flag table in the code: ` + "`go test ./rtpengine -run TestCompatibility -update`" + ` writes this file.
+
+- **works**: as in the reference (version 26; where 10.5 differs, both ways of asking are understood).
+- **works differently**: the note says how.
+- **accepted, no effect**: taken for the sake of existing scripts; there is nothing to do.
+- **refused**: the request is answered with an error whose text names the word, so that nothing is done by half. A value
+  that turns such a feature off is accepted.
+
+Tier A is what a usual OpenSIPS or Kamailio installation needs, B is common, C is rare.
+
+## How a request is read
+
+- Keys, flags and values may be written with hyphens, spaces or underscores and in any case. Free text (tags, labels,
+  addresses, codec specifications) is taken as it is.
+- Every list may come as a list, as one string, or as one string with commas. Integers may come as strings.
+- In items of lists ` + "`--` stands for `=` and `..`" + ` for a space, for proxies whose flag strings cannot hold these.
+- A flag may stand for a value of a key (` + "`SDES-off` for `SDES=off`" + `), and ` + "`key=value`" + ` may stand among the flags.
+- The order of keys and flags does not matter; of two that contradict each other the later wins. ` + "`WebRTC`" + ` gives way to
+  whatever else is said. The reference applies keys in the order in which they come.
+- ` + "`rtpp-flags`" + ` holds a proxy's flag string: words, ` + "`key=value`, `key=[list of words]`, `key=[name=value name=[…]]`" + `. It
+  overrides the other keys.
+- Signalling templates of the configuration are flag strings too: the one named ` + "`default`" + `, then the one named like the
+  command, then what the key ` + "`template`" + ` names. The request's own keys are stronger than all of them.
+- Words that the protocol does not have are logged and counted; they are no error.
+- What would need audio to be decoded or encoded is not done by half: a codec that would have to be transcoded is not
+  announced, and the reply names it in the key ` + "`warning`" + `.
+`
+
+// AppendCompatibility appends the document that lists every row of the flag table, in Markdown.
+func AppendCompatibility(dst []byte) []byte {
+	dst = append(dst, compatibilityHead...)
+	section := func(title string, kind FlagKind, of string) {
+		dst = fmt.Appendf(dst, "\n%s\n\n| %s | tier | status | honoured in | what it does | example |\n|---|---|---|---|---|---|\n", title, kind)
+		for r := range FlagTable() {
+			if r.Kind == kind && r.Of == of {
+				dst = r.appendMarkdown(dst)
+			}
+		}
+	}
+	section("## Commands", FlagCommand, "")
+	section("## Keys", FlagKey, "")
+	section("## Flags", FlagWord, "")
+	section("## Flags that carry a value", FlagPrefix, "")
+	dst = append(dst, "\n## Values\n"...)
+	var keys []string
+	for r := range FlagTable() {
+		if r.Kind == FlagValue && !slices.Contains(keys, r.Of) {
+			keys = append(keys, r.Of)
+		}
+	}
+	for _, key := range keys {
+		section("### "+key, FlagValue, key)
+	}
+	return dst
+}
+
+// appendMarkdown appends the row as a row of a table.
+func (r *FlagRow) appendMarkdown(dst []byte) []byte {
+	names := make([]string, 0, 1+len(r.Also))
+	for _, name := range append([]string{r.Name}, r.Also...) {
+		if r.Kind == FlagPrefix || strings.HasSuffix(name, "-") || strings.HasSuffix(name, ":") {
+			name += "…"
+		}
+		names = append(names, "`"+name+"`")
+	}
+	in := r.In.String()
+	if r.Kind == FlagCommand {
+		in = ""
+	}
+	example := ""
+	if r.Example != "" {
+		example = "`" + r.Example + "`"
+	}
+	cell := strings.NewReplacer("|", `\|`).Replace
+	return fmt.Appendf(dst, "| %s | %c | %s | %s | %s | %s |\n", strings.Join(names, ", "), r.Tier, r.Status, in, cell(r.Note), cell(example))
+}
