@@ -43,7 +43,7 @@ func (t *Transport) associate(s *Settings) error {
 		old := c.assoc.Load()
 		if s.DTLS == nil || !t.has(c.id) || c.id == RTCP && s.Muxed {
 			if old != nil {
-				c.assoc.Store(nil)
+				c.associate(nil)
 				t.host.retire(old.keyer.Close)
 			}
 			continue
@@ -59,7 +59,7 @@ func (t *Transport) associate(s *Settings) error {
 				return err
 			}
 			a.keyer = keyer
-			c.assoc.Store(a)
+			c.associate(a)
 			if old != nil {
 				t.host.retire(func() error { old.keyer.Abandon(); return nil })
 			}
@@ -68,6 +68,13 @@ func (t *Transport) associate(s *Settings) error {
 		old.cfg = *s.DTLS
 	}
 	return nil
+}
+
+// associate replaces the association; after it the old one can install no keys.
+func (c *component) associate(a *association) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.assoc.Store(a)
 }
 
 // has reports whether the transport has sockets for a component.
@@ -165,6 +172,8 @@ func (a *association) install(r dtls.Result) error {
 	if err != nil {
 		return err
 	}
+	a.c.mu.Lock()
+	defer a.c.mu.Unlock()
 	if a.c.assoc.Load() != a {
 		return dtls.ErrClosed
 	}

@@ -29,7 +29,7 @@ type component struct {
 	lastPacket atomic.Int64 // Unix nanoseconds; 0: none yet
 	lastSSRC   atomic.Uint32
 
-	mu  sync.Mutex // guards changes of target against each other
+	mu  sync.Mutex // guards changes of target, and those of keys and association, against each other
 	gen uint64     // of the settings that may change it
 }
 
