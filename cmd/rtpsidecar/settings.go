@@ -1,0 +1,119 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"rtpsidecar/relay"
+	"rtpsidecar/rtpengine"
+)
+
+const (
+	defaultConfigFile    = "/etc/rtpengine/rtpengine.conf"
+	defaultConfigSection = "rtpengine"
+	defaultListenNG      = "127.0.0.1:2223"
+)
+
+// settings are the options of `serve` as given, with their defaults. What needs no conversion goes into engine at once.
+type settings struct {
+	help, version bool
+
+	configFile, configSection string
+	templatesSection          string
+	interfacesPrefix          string
+	foreground                bool
+	pidfile                   string
+
+	listenNG, listenTCP, listenHTTP, listenHTTPS, listenCLI []string
+
+	httpsCert, httpsKey string
+	httpIdle            time.Duration
+	controlTOS          int
+
+	interfaces       []string
+	portMin, portMax int
+	learning         string
+	maxBandwidth     int
+	table            int
+
+	logStderr                       bool
+	logLevel                        int
+	logFormat, logFacility, logName string
+	logNoTime                       bool
+
+	sections []interfaceSection // those of interfacesPrefix
+	engine   rtpengine.Config
+
+	warnings []warning // said once there is a logger
+}
+
+// warning is a log line about the options.
+type warning struct {
+	text  string
+	names []string
+}
+
+// learningModes are the values of endpoint-learning.
+var learningModes = map[string]relay.Learning{
+	"heuristic": relay.LearnHeuristic,
+	"delayed":   relay.LearnDelayed,
+	"immediate": relay.LearnImmediate,
+	"off":       relay.LearnOff,
+}
+
+// finish checks s and fills in what depends on several options or on the machine: the listeners' and interfaces'
+// defaults, the interfaces' addresses.
+func (s *settings) finish(ctx context.Context, net network) error {
+	if err := s.check(); err != nil {
+		return err
+	}
+	if len(s.listenNG)+len(s.listenTCP)+len(s.listenHTTP)+len(s.listenHTTPS) == 0 {
+		s.listenNG = []string{defaultListenNG}
+	}
+	s.engine.PortMin, s.engine.PortMax = uint16(s.portMin), uint16(s.portMax)
+	s.engine.EndpointLearning = learningModes[s.learning]
+	s.engine.MaxBandwidth = uint64(s.maxBandwidth)
+
+	var err error
+	if s.engine.Interfaces, err = s.expandInterfaces(ctx, net); err != nil {
+		return err
+	}
+	return s.engine.Validate()
+}
+
+// check names every value that is out of its range.
+func (s *settings) check() error {
+	var errs []error
+	within := func(name string, value, low, high int) {
+		if value < low || value > high {
+			errs = append(errs, fmt.Errorf("%s: %d is not within %d and %d", name, value, low, high))
+		}
+	}
+	within("port-min", s.portMin, 1, 65535)
+	within("port-max", s.portMax, 1, 65535)
+	within("tos", s.engine.TOS, 0, 255)
+	within("control-tos", s.controlTOS, 0, 255)
+	within("log-level", s.logLevel, 0, 7)
+	if s.maxBandwidth < 0 {
+		errs = append(errs, errors.New("max-bandwidth: negative"))
+	}
+	oneOf := func(name, value string, words ...string) {
+		if !slices.Contains(words, value) {
+			errs = append(errs, fmt.Errorf("%s: %q is none of %q", name, value, words))
+		}
+	}
+	oneOf("endpoint-learning", s.learning, "heuristic", "delayed", "immediate", "off")
+	oneOf("log-format", s.logFormat, "default", "parsable", "json")
+	oneOf("dtls-cert-cipher", s.engine.CertCipher, "prime256v1", "RSA")
+	oneOf("ssrc-reporting", s.engine.SSRCReporting, "full", "inline", "global", "none")
+	if _, ok := syslogFacilities[s.logFacility]; !ok {
+		errs = append(errs, fmt.Errorf("log-facility: unknown facility %q", s.logFacility))
+	}
+	if len(s.listenHTTPS) > 0 && s.httpsCert == "" {
+		errs = append(errs, errors.New("listen-https needs https-cert"))
+	}
+	return errors.Join(errs...)
+}
