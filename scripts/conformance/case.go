@@ -243,6 +243,16 @@ func makeStep(node *yaml.Node, vars []choice, seq string, sdp bodies, used map[s
 	if err := decodeEntries(node, vars, &given); err != nil {
 		return step{}, err
 	}
+	for _, e := range given {
+		if name, ok := e.Value.(string); ok && e.Key == "sdp" {
+			used[name] = true
+		}
+	}
+	return buildStep(given, seq, sdp)
+}
+
+// buildStep makes a step of what a file or the generator says about it.
+func buildStep(given []entry, seq string, sdp bodies) (step, error) {
 	var s step
 	var edits []entry
 	newlines := "\r\n"
@@ -289,7 +299,6 @@ func makeStep(node *yaml.Node, vars []choice, seq string, sdp bodies, used map[s
 			}
 			body = name // written out in the case
 		}
-		used[name] = true
 		for _, ed := range edits {
 			if !strings.Contains(body, ed.Key) {
 				return step{}, fmt.Errorf("_edit: %q is not in %s", ed.Key, name)

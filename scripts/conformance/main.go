@@ -107,7 +107,7 @@ func (o options) compareAll(ctx context.Context, w io.Writer) (sum summary, err 
 		if ctx.Err() != nil {
 			return sum, ctx.Err()
 		}
-		out := run(seq, ours, peer, rules, major != "10" || o.self)
+		out := runTwice(seq, ours, peer, rules, major != "10" || o.self)
 		switch {
 		case out.Err != nil || out.open() > 0:
 			sum.Different++
@@ -144,7 +144,11 @@ func (o options) sequences() ([]sequence, error) {
 	if err != nil {
 		return nil, err
 	}
-	seqs = append(seqs, generate(o.seed, o.random, sdp)...)
+	generated, err := generate(o.seed, o.random, sdp)
+	if err != nil {
+		return nil, err
+	}
+	seqs = append(seqs, generated...)
 	if o.only == "" {
 		return seqs, nil
 	}

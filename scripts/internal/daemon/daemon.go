@@ -15,7 +15,6 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
-	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -36,11 +35,11 @@ type Config struct {
 // Daemon is one running relay.
 type Daemon struct {
 	Config
-	cmd     *exec.Cmd
-	exited  chan struct{} // closed once the process has ended; err is set before
-	err     error
-	log     *os.File
-	cookies atomic.Uint64
+	cmd    *exec.Cmd
+	client *ng.Client
+	exited chan struct{} // closed once the process has ended; err is set before
+	err    error
+	log    *os.File
 }
 
 // Build compiles the daemon of this module into dir and returns its path.
@@ -84,15 +83,20 @@ func Start(ctx context.Context, cfg Config) (*Daemon, error) {
 		// The relay must not outlive the one who measures it, however that one ends.
 		SysProcAttr: &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL},
 	}
+	var err error
+	if d.client, err = ng.Dial(ctx, "udp:"+cfg.Listen.String(), ng.ClientConfig{}); err != nil {
+		return nil, err
+	}
 	if cfg.LogFile != "" {
 		f, err := os.Create(cfg.LogFile)
 		if err != nil {
+			_ = d.client.Close()
 			return nil, err
 		}
 		d.log, d.cmd.Stdout, d.cmd.Stderr = f, f, f
 	}
 	if err := d.cmd.Start(); err != nil {
-		d.closeLog()
+		d.release()
 		return nil, err
 	}
 	go func() { // ends with the process; Close waits for it
@@ -122,7 +126,10 @@ func (d *Daemon) awaitPong(ctx context.Context) error {
 	ping := new(ng.Dict)
 	ping.AddString("command", "ping")
 	for {
-		if _, err := d.ask(ping, 200*time.Millisecond, 1); err == nil {
+		try, cancel := context.WithTimeout(ctx, 200*time.Millisecond)
+		_, err := d.client.Do(try, ping)
+		cancel()
+		if err == nil {
 			return nil
 		}
 		select {
@@ -159,7 +166,7 @@ func (d *Daemon) Alive() bool {
 
 // Close asks the process to end, waits, and after five seconds kills it; that is an error then.
 func (d *Daemon) Close() error {
-	defer d.closeLog()
+	defer d.release()
 	if !d.Alive() {
 		return nil
 	}
@@ -176,28 +183,15 @@ func (d *Daemon) Close() error {
 	}
 }
 
-func (d *Daemon) closeLog() {
+func (d *Daemon) release() {
+	_ = d.client.Close()
 	if d.log != nil {
 		_ = d.log.Close()
 	}
 }
 
-// Ask sends msg in bencode under a fresh cookie and returns the reply. It sends again after a second, as a proxy does.
-func (d *Daemon) Ask(msg *ng.Dict) (*ng.Dict, error) { return d.ask(msg, time.Second, 3) }
-
-func (d *Daemon) ask(msg *ng.Dict, wait time.Duration, tries int) (*ng.Dict, error) {
-	cookie := fmt.Sprintf("%d_%d", os.Getpid(), d.cookies.Add(1))
-	frame := ng.AppendFrame(nil, cookie, ng.AppendBencode(nil, ng.DictValue(msg)))
-	var reply []byte
-	err := errors.New("no try")
-	for ; err != nil && tries > 0; tries-- {
-		reply, err = d.Raw(frame, wait)
-	}
-	if err != nil {
-		return nil, err
-	}
-	return Decode(reply)
-}
+// Ask sends msg and returns the reply; an error result is a [*ng.ReplyError] beside it.
+func (d *Daemon) Ask(msg *ng.Dict) (*ng.Dict, error) { return d.client.Do(context.Background(), msg) }
 
 // Raw sends one datagram from a socket of its own and returns the first that comes back within wait.
 // Silence is os.ErrDeadlineExceeded.

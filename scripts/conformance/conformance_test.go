@@ -1,0 +1,153 @@
+package main
+
+import (
+	"context"
+	"os"
+	"os/exec"
+	"reflect"
+	"strings"
+	"testing"
+)
+
+// TestAgainstInstalledPeer is the comparison as CI runs it: all written sequences and 500 generated ones against the
+// rtpengine in PATH.
+func TestAgainstInstalledPeer(t *testing.T) {
+	needPeer(t)
+	o := options{peer: "rtpengine", ours: os.Getenv("CONFORMANCE_OURS"), random: 500, seed: 1, basePort: 20000}
+	var report strings.Builder
+	sum, err := o.compareAll(context.WithoutCancel(t.Context()), &report)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Log(sum)
+	if !sum.ok() {
+		t.Error(report.String())
+	}
+}
+
+// TestPeerEqualsItself guards the tool: what it calls different must not be chance.
+func TestPeerEqualsItself(t *testing.T) {
+	needPeer(t)
+	o := options{peer: "rtpengine", self: true, random: 100, seed: 2, basePort: 20000}
+	var report strings.Builder
+	sum, err := o.compareAll(context.WithoutCancel(t.Context()), &report)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if sum.Different+sum.Explained > 0 {
+		t.Error(report.String())
+	}
+}
+
+func needPeer(t *testing.T) {
+	t.Helper()
+	if _, err := exec.LookPath("rtpengine"); err != nil {
+		t.Skip("SKIPPED: rtpengine is not installed, nothing to compare with")
+	}
+}
+
+func TestCases(t *testing.T) {
+	sdp, err := loadBodies()
+	if err != nil {
+		t.Fatal(err)
+	}
+	seqs, err := loadSequences(sdp)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(seqs) < 150 {
+		t.Errorf("%d sequences, want at least 150", len(seqs))
+	}
+	for _, major := range []string{"10", "26"} {
+		if _, err := loadRules(major); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func TestGenerate(t *testing.T) {
+	sdp, err := loadBodies()
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, err := generate(3, 40, sdp)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := generate(3, 40, sdp)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !reflect.DeepEqual(a, b) {
+		t.Error("one seed gave two results")
+	}
+	if c, err := generate(4, 40, sdp); err != nil || reflect.DeepEqual(a[0].Steps, c[0].Steps) {
+		t.Errorf("two seeds gave one result (%v)", err)
+	}
+}
+
+func TestSymbols(t *testing.T) {
+	for _, c := range []struct{ name, sent, body, want string }{
+		{"pair", "", "m=audio 20002 RTP/AVP 0\na=rtcp:20003", "m=audio <port1> RTP/AVP 0|a=rtcp:<port1>+1"},
+		{"muxed", "", "m=audio 20003 RTP/AVP 0\na=rtcp:20003", "m=audio <port1> RTP/AVP 0|a=rtcp:<port1>"},
+		{"odd pair", "", "m=audio 20003 RTP/AVP 0\na=rtcp:20004", "m=audio <port1> RTP/AVP 0|a=rtcp:<port1>+1, odd pair"},
+		{"other party's port", "", "m=audio 7000 RTP/AVP 0", "m=audio 7000 RTP/AVP 0"},
+		{"own key", "", "m=audio 0 RTP/SAVP 0\na=crypto:1 S inline:abcd|2^31", "m=audio 0 RTP/SAVP 0|a=crypto:1 S inline:<key1>:4|2^31"},
+		{"copied key", "a=crypto:1 S inline:abcd", "m=audio 0 RTP/SAVP 0\na=crypto:1 S inline:abcd", "m=audio 0 RTP/SAVP 0|a=crypto:1 S inline:abcd"},
+		{"candidate", "", "m=audio 20004 RTP/AVP 0\nc=IN IP4 127.0.0.1\na=candidate:Fo 2 UDP 1 127.0.0.1 20005 typ host",
+			"m=audio <port1> RTP/AVP 0|c=IN IP4 127.0.0.1|a=candidate:<foundation1>:2 2 UDP 1 127.0.0.1 <port1>+1 typ host"},
+		{"advertised", "", "m=audio 20004 RTP/AVP 0\nc=IN IP4 203.0.113.3\na=candidate:Fo 1 UDP 1 127.0.0.3 20004 typ host",
+			"m=audio <port1> RTP/AVP 0|c=IN IP4 203.0.113.3|a=candidate:<foundation1>:2 1 UDP 1 127.0.0.3 <port1> typ host"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := newSymbols(20002, 20999)
+			s.learn(step{Body: c.sent})
+			got := strings.Join(s.sections(c.body)[1].Lines, "|")
+			if got != c.want {
+				t.Errorf("got  %s\nwant %s", got, c.want)
+			}
+		})
+	}
+}
+
+func TestDiffLines(t *testing.T) {
+	for _, c := range []struct{ name, a, b, onlyA, onlyB string }{
+		{"equal", "x y", "x y", "", ""},
+		{"missing", "x", "x y", "", "y"},
+		{"moved", "y x z", "x y z", "y", "y"},
+		{"all", "a", "b", "a", "b"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			onlyA, onlyB := diffLines(strings.Fields(c.a), strings.Fields(c.b))
+			if a, b := strings.Join(onlyA, " "), strings.Join(onlyB, " "); a != c.onlyA || b != c.onlyB {
+				t.Errorf("got %q and %q, want %q and %q", a, b, c.onlyA, c.onlyB)
+			}
+		})
+	}
+}
+
+func TestEquations(t *testing.T) {
+	in := func() []section {
+		return []section{
+			{"reply", []string{"result"}},
+			{"session", []string{"v=0", "c=IN IP4 1.2.3.4", "a=extmap-allow-mixed"}},
+			{"audio 1", []string{"m=", "a=fmtp:96 b=2; a=1"}},
+			{"video 2", []string{"m=", "c=IN IP4 5.6.7.8"}},
+		}
+	}
+	for _, c := range []struct{ name, want string }{
+		{"connection-per-section", "v=0,a=extmap-allow-mixed|m=,a=fmtp:96 b=2; a=1,c=IN IP4 1.2.3.4|m=,c=IN IP4 5.6.7.8"},
+		{"session-attribute-down", "v=0,c=IN IP4 1.2.3.4|m=,a=fmtp:96 b=2; a=1,a=extmap-allow-mixed|m=,c=IN IP4 5.6.7.8,a=extmap-allow-mixed"},
+		{"fmtp-parameters-sorted", "v=0,c=IN IP4 1.2.3.4,a=extmap-allow-mixed|m=,a=fmtp:96 a=1;b=2|m=,c=IN IP4 5.6.7.8"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			var parts []string
+			for _, s := range equations[c.name](in())[1:] {
+				parts = append(parts, strings.Join(s.Lines, ","))
+			}
+			if got := strings.Join(parts, "|"); got != c.want {
+				t.Errorf("got  %s\nwant %s", got, c.want)
+			}
+		})
+	}
+}
