@@ -17,7 +17,7 @@ import (
 type codecOffer struct {
 	List    []sdp.Codec // to show to the receiver
 	Refuse  bool        // nothing is left and allow-no-codec-media: the section gets port 0, List is as offered
-	Missing []string    // codecs that were asked for and would need transcoding, as the flags spell them
+	Missing []string    // codecs and flags that would need transcoding, as they were spelled
 }
 
 // offerCodecs applies the flags of an offer to the codecs offered. previous is what was last agreed with the receiver,
@@ -53,6 +53,12 @@ func offerCodecs(offered, previous []sdp.Codec, f *CodecFlags) (o codecOffer) {
 		if !matchesAny(o.List, want) {
 			o.Missing = append(o.Missing, want)
 		}
+	}
+	if f.AlwaysTranscode {
+		o.Missing = append(o.Missing, "always-transcode")
+	}
+	if f.ForceTranscoding {
+		o.Missing = append(o.Missing, "force-transcoding")
 	}
 	return o
 }
@@ -116,12 +122,12 @@ func answerCodecs(offered, answered, previous []sdp.Codec, offer, answer *CodecF
 	return a
 }
 
-// transcodingWarning is what a reply says about codecs that were asked for in vain; "" when there are none.
+// transcodingWarning is what a reply says about codecs and flags that ask for transcoding in vain; "" when there are none.
 func transcodingWarning(missing []string) string {
 	if len(missing) == 0 {
 		return ""
 	}
-	return "no transcoding, not announced: " + strings.Join(missing, ", ")
+	return "no transcoding: " + strings.Join(missing, ", ")
 }
 
 // filterCodecs removes from list what hide names. Of what is hidden by name, only insist comes back; of what is hidden

@@ -103,6 +103,7 @@ func TestOfferCodecs(t *testing.T) {
 		{name: "accept and ignore change nothing", offered: browser, flags: CodecFlags{Accept: []string{"opus"}, Ignore: []string{"PCMU"}}, want: browsed},
 		{name: "transcode to what is there", offered: browser, flags: CodecFlags{Transcode: []string{"PCMA"}}, want: browsed},
 		{name: "transcode to another", offered: deskSet, flags: CodecFlags{Transcode: []string{"opus/48000/2", "GSM"}}, want: "9 0 8 18", missing: []string{"opus/48000/2", "GSM"}},
+		{name: "flags that transcode", offered: deskSet, flags: CodecFlags{AlwaysTranscode: true, ForceTranscoding: true}, want: "9 0 8 18", missing: []string{"always-transcode", "force-transcoding"}},
 		{name: "strip all, transcode restores", offered: browser, flags: CodecFlags{Strip: []string{"all"}, Transcode: []string{"PCMU"}}, want: "0"},
 		{name: "mask all, transcode restores one", offered: browser, flags: CodecFlags{Mask: []string{"all"}, Transcode: []string{"PCMU", "GSM"}}, want: "0", missing: []string{"GSM"}},
 		{name: "strip full, transcode does not restore", offered: browser, flags: CodecFlags{Strip: []string{"full"}, Except: []string{"PCMA"}, Transcode: []string{"PCMU"}}, want: "8", missing: []string{"PCMU"}},
@@ -223,7 +224,7 @@ func TestTranscodingWarning(t *testing.T) {
 	if got := transcodingWarning(nil); got != "" {
 		t.Errorf("got %q", got)
 	}
-	if got := transcodingWarning([]string{"GSM", "opus"}); got != "no transcoding, not announced: GSM, opus" {
+	if got := transcodingWarning([]string{"GSM", "opus"}); got != "no transcoding: GSM, opus" {
 		t.Errorf("got %q", got)
 	}
 }

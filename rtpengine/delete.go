@@ -20,7 +20,9 @@ func (e *Engine) delete(x *exchange) error {
 	if !whole && len(doomed) == 0 {
 		return x.notFound()
 	}
-	c.report(&x.reply, "")
+	if !f.Fast {
+		c.report(&x.reply, "")
+	}
 	if f.Metadata != "" {
 		c.metadata = f.Metadata
 	}

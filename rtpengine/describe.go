@@ -181,16 +181,7 @@ func (n *negotiation) mid(p *pair, offer bool) string {
 
 // extmaps are the header extensions that pass.
 func (n *negotiation) extmaps(p *pair, _ bool) []sdp.Extmap {
-	if n.f.StripExtmap {
-		return nil
-	}
-	out := p.sec.Extmaps
-	if len(n.f.ExtmapStrip)+len(n.f.ExtmapMask) > 0 {
-		out = slices.DeleteFunc(slices.Clone(out), func(e sdp.Extmap) bool {
-			return slices.Contains(n.f.ExtmapStrip, e.URI) || slices.Contains(n.f.ExtmapMask, e.URI)
-		})
-	}
-	return out
+	return slices.DeleteFunc(slices.Clone(p.sec.Extmaps), func(e sdp.Extmap) bool { return n.f.hidesExtmap(e.URI) })
 }
 
 // relayedInPlace tells sections that are none of our business: MSRP runs over TCP.

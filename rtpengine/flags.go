@@ -2,6 +2,8 @@ package rtpengine
 
 import (
 	"net/netip"
+	"slices"
+	"strings"
 	"time"
 
 	"rtpsidecar/relay"
@@ -41,7 +43,6 @@ type Flags struct {
 	// Transport protocol.
 	Transport       sdp.Protocol // ProtocolUnknown: keep what was offered
 	TransportAccept bool         // "accept": hand a changed protocol of the answer through
-	TransportBits   ProtocolBits // RTP/SRTP/AVP/AVPF/DTLS words without a whole protocol
 
 	ICE         ICEMode
 	ICELite     LiteMode
@@ -115,6 +116,12 @@ type Flags struct {
 	Unsupported []string // known to the protocol, not supported by this build: the request is refused, naming them
 }
 
+// hidesExtmap tells whether a header extension is to be kept out of the SDP. Its URI compares without regard to case.
+func (f *Flags) hidesExtmap(uri string) bool {
+	named := func(s string) bool { return s == "all" || strings.EqualFold(s, uri) }
+	return f.StripExtmap || slices.ContainsFunc(f.ExtmapStrip, named) || slices.ContainsFunc(f.ExtmapMask, named)
+}
+
 // OnOff is a three-state setting.
 type OnOff uint8
 
@@ -168,11 +175,6 @@ const (
 	AliasSDP
 	AliasAddress
 )
-
-// ProtocolBits are the words RTP, SRTP, AVP, AVPF, DTLS that change single properties of the protocol.
-type ProtocolBits struct {
-	SRTP, AVPF, DTLS OnOff
-}
 
 // ICEMode is the ICE key.
 type ICEMode uint8

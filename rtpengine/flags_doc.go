@@ -15,7 +15,7 @@ generated from the flag table in the code: ` + "`go test ./rtpengine -run TestCo
 - **works**: as in the reference (version 26; where 10.5 differs, both ways of asking are understood).
 - **works differently**: the note says how.
 - **accepted, no effect**: taken for the sake of existing scripts; there is nothing to do.
-- **refused**: the request is answered with an error whose text names the word, so that nothing is done by half. A value
+- **refused** (also by way of a command that is refused): the request is answered with an error whose text names the word, so that nothing is done by half. A value
   that turns such a feature off is accepted.
 
 Tier A is what a usual OpenSIPS or Kamailio installation needs, B is common, C is rare.
@@ -84,5 +84,18 @@ func (r *FlagRow) appendMarkdown(dst []byte) []byte {
 		example = "`" + r.Example + "`"
 	}
 	cell := strings.NewReplacer("|", `\|`).Replace
-	return fmt.Appendf(dst, "| %s | %c | %s | %s | %s | %s |\n", strings.Join(names, ", "), r.Tier, r.Status, in, cell(r.Note), cell(example))
+	return fmt.Appendf(dst, "| %s | %c | %s | %s | %s | %s |\n", strings.Join(names, ", "), r.Tier, r.Effective(), in, cell(r.Note), cell(example))
+}
+
+// Effective is what becomes of the row in this build: FlagRefused too when every command that reads it is refused.
+func (r *FlagRow) Effective() FlagStatus {
+	if r.Kind == FlagCommand {
+		return r.Status
+	}
+	for name := range commandsDone {
+		if commandBits[name]&r.In != 0 {
+			return r.Status
+		}
+	}
+	return FlagRefused
 }

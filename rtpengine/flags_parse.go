@@ -19,7 +19,10 @@ import (
 // The error is a [*FlagError], or nil. Flags are filled as far as possible even then, so that the call can be named.
 func ParseFlags(command string, d *ng.Dict, templates map[string]string) (Flags, error) {
 	f := new(Flags)
-	p := flagParser{f: f, in: commandBits[command], templates: templates}
+	p := flagParser{f: f, templates: templates}
+	if commandsDone[command] {
+		p.in = commandBits[command]
+	}
 	if len(templates) > 0 {
 		p.commandTemplates(command)
 	}
@@ -49,7 +52,7 @@ func (e *FlagError) NGReason() string { return e.Reason }
 // flagParser is the state of one ParseFlags.
 type flagParser struct {
 	f         *Flags
-	in        Commands
+	in        Commands // the command, zero when it is refused anyway
 	templates map[string]string
 	inside    []string // templates being applied
 	rtpp      string   // the rtpp-flags string, read last
@@ -85,14 +88,17 @@ func (p *flagParser) level(d *ng.Dict) {
 // key applies one entry of a dictionary.
 func (p *flagParser) key(key string, v ng.Value) {
 	row := lookupFlag(flagTables.keys, key)
-	switch {
-	case row == nil:
+	if row == nil {
 		p.prefixKey(key, v)
-	case row.Status == FlagRefused:
-		if !saysNothing(v) {
-			p.refuse(row, row.Name)
+		return
+	}
+	if row.Status == FlagRefused {
+		if saysNothing(v) {
+			return
 		}
-	case row.set != nil:
+		p.refuse(row, row.Name)
+	}
+	if row.set != nil {
 		row.set(p, "", v)
 	}
 }
@@ -158,10 +164,10 @@ func (p *flagParser) value(of, s string) {
 
 // apply runs a row that is not a key; text names it in an error.
 func (p *flagParser) apply(row *FlagRow, text, rest string) {
-	switch {
-	case row.Status == FlagRefused:
+	if row.Status == FlagRefused {
 		p.refuse(row, text)
-	case row.set != nil:
+	}
+	if row.set != nil {
 		row.set(p, rest, ng.Value{})
 	}
 }

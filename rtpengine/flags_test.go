@@ -94,8 +94,6 @@ func TestParseFlags(t *testing.T) {
 		{"bits taken away", dict("flags", []string{"RTP", "AVP"}, "transport-protocol", "UDP/TLS/RTP/SAVPF"), Flags{Transport: sdp.RTPAVP}},
 		{"DTLS bit", dict("flags", []string{"DTLS", "AVPF"}), Flags{Transport: sdp.DTLSSAVPF}},
 		{"learning", dict("endpoint learning", "immediate"), Flags{Learning: &immediate}},
-		{"peers", dict("inbound-peer", "192.0.2.1", "outbound-peer", "no address"),
-			Flags{InboundPeer: netip.MustParseAddr("192.0.2.1"), Unknown: []string{"outbound-peer: no address"}}},
 		{"address", dict("address", "elsewhere"), Flags{HasAddress: true}},
 		{"unknown, in order", dict("zebra", "1", "flags", []string{"ape", "bee"}, "ICE", "maybe"),
 			Flags{Unknown: []string{"zebra", "flags: ape", "flags: bee", "ICE: maybe"}}},
@@ -140,10 +138,10 @@ func TestParseFlagsMore(t *testing.T) {
 		{name: "codec of the wrong kind", in: dict("codec", "PCMU", "extmap", "x", "codecs", dict("frob", "x"), "extmap", dict("frob", "x")),
 			want: Flags{Unknown: []string{"codec", "extmap", "codec: frob", "extmap: frob"}}},
 		{name: "extmap", in: dict("extmap", dict("strip", []string{"urn:a"}, "mask", "urn:b")), want: Flags{ExtmapStrip: []string{"urn:a"}, ExtmapMask: []string{"urn:b"}}},
-		{name: "switches", in: dict("generate RTCP", "on", "passthrough", "maybe", "drop-traffic", []string{"stop", "start"}),
-			want: Flags{GenerateRTCP: On, DropTraffic: Off, Unknown: []string{"passthrough: maybe"}}},
-		{name: "switches as numbers", in: dict("generate-RTCP", 1, "drop-traffic", 1, "passthru", 0, "record-call", 0),
-			want: Flags{GenerateRTCP: On, DropTraffic: On, Passthrough: Off}},
+		{name: "switches", in: dict("generate RTCP", "off", "passthrough", "maybe", "drop-traffic", []string{"stop", "start"}),
+			want: Flags{GenerateRTCP: Off, DropTraffic: Off, Unknown: []string{"passthrough: maybe"}}},
+		{name: "switches as numbers", in: dict("generate-RTCP", 0, "drop-traffic", 1, "passthru", 0, "record-call", 0),
+			want: Flags{GenerateRTCP: Off, DropTraffic: On, Passthrough: Off}},
 		{name: "drop-traffic unclear", in: dict("drop-traffic", "perhaps"), want: Flags{Unknown: []string{"drop-traffic: perhaps"}}},
 		{name: "transport", in: dict("transport-protocol", "accept,RTP/XYZ"), want: Flags{TransportAccept: true, Unknown: []string{"transport-protocol: RTP/XYZ"}}},
 		{name: "ICE-lite", in: dict("ICE-lite", "bkw"), want: Flags{ICELite: LiteBackward}},
@@ -182,6 +180,8 @@ func TestParseFlagsMore(t *testing.T) {
 		{name: "recording twice", in: dict("record-call", "on", "flags", "record-call,inject-DTMF,inject..dtmf"), reason: "not supported: record-call=yes, record-call, inject-DTMF"},
 		{name: "recording off", in: dict("record-call", "no"), want: Flags{}},
 		{name: "recording in a command that does not read it", command: "query", in: dict("flags", "record-call", "record-call", "yes"), want: Flags{}},
+		{name: "peers in a command that does not read them", command: "query", in: dict("inbound-peer", "192.0.2.1", "outbound-peer", "no address", "peer", ""),
+			want: Flags{InboundPeer: netip.MustParseAddr("192.0.2.1"), Unknown: []string{"outbound-peer: no address"}}},
 		{name: "fax", in: dict("T38", "decode"), reason: "not supported: T.38=decode"},
 		{name: "fax as a word", in: dict("flags", "T.38-force"), reason: "not supported: T.38=force"},
 		{name: "fax off", in: dict("T.38", "stop,no-ECM,no-V17"), want: Flags{}},
@@ -292,6 +292,32 @@ func BenchmarkParseFlags(b *testing.B) {
 	for b.Loop() {
 		if _, err := ParseFlags("offer", d, nil); err != nil {
 			b.Fatal(err)
+		}
+	}
+}
+
+func TestHidesExtmap(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		in   *ng.Dict
+		want string
+	}{
+		{"none", dict(), "abc"},
+		{"strip", dict("extmap", dict("strip", []string{"urn:A"})), "bc"},
+		{"mask", dict("extmap", dict("mask", "urn:b,urn:c")), "a"},
+		{"all", dict("rtpp-flags", "extmap=[strip=[all]]"), ""},
+		{"mask all", dict("extmap", dict("mask", []string{"all"})), ""},
+		{"flag", dict("flags", "strip extmap"), ""},
+	} {
+		f, err := ParseFlags("offer", tt.in, nil)
+		got := ""
+		for _, uri := range []string{"urn:a", "urn:b", "urn:c"} {
+			if !f.hidesExtmap(uri) {
+				got += uri[4:]
+			}
+		}
+		if got != tt.want || err != nil {
+			t.Errorf("%s: left %q, want %q (%v)", tt.name, got, tt.want, err)
 		}
 	}
 }

@@ -82,7 +82,7 @@ func valueRows() []FlagRow {
 		FlagRow{Name: "authenticated_srtp", Tier: 'C', Note: "remove UNAUTHENTICATED_SRTP", set: turnTo(func(f *Flags) *OnOff { return &f.SDES.UnauthenticatedRTP }, Off)})
 	of("OSRTP", inSDP,
 		FlagRow{Name: "offer", Also: []string{"offer-rfc"}, Note: "RTP/AVP with keys", set: turnOn(func(f *Flags) *bool { return &f.OSRTP.Offer })},
-		FlagRow{Name: "offer-legacy", Tier: 'C', Note: "each section twice, RTP/AVP and RTP/SAVP", set: turnOn(func(f *Flags) *bool { return &f.OSRTP.OfferLegacy })},
+		FlagRow{Name: "offer-legacy", Tier: 'C', Status: FlagRefused, Note: "each section twice, RTP/AVP and RTP/SAVP", set: turnOn(func(f *Flags) *bool { return &f.OSRTP.OfferLegacy })},
 		FlagRow{Name: "accept", Note: "SRTP towards the offerer though the answer is plain, either form", set: func(p *flagParser, _ string, _ ng.Value) { p.f.OSRTP.Accept, p.f.OSRTP.AcceptLegacy = true, true }},
 		FlagRow{Name: "accept-rfc", Note: "only the form RTP/AVP with keys", set: turnOn(func(f *Flags) *bool { return &f.OSRTP.Accept })},
 		FlagRow{Name: "accept-legacy", Tier: 'C', Note: "only the form of two sections", set: turnOn(func(f *Flags) *bool { return &f.OSRTP.AcceptLegacy })})
@@ -104,8 +104,8 @@ func valueRows() []FlagRow {
 
 	of("codec", inSDP, codecRows()...)
 	of("extmap", inBoth,
-		FlagRow{Name: "strip", Note: "remove these header extensions from the SDP", set: addText(func(f *Flags) *[]string { return &f.ExtmapStrip }, nil)},
-		FlagRow{Name: "mask", Note: "remove them from the SDP and from packets", set: addText(func(f *Flags) *[]string { return &f.ExtmapMask }, nil)})
+		FlagRow{Name: "strip", Note: "remove these header extensions, or all, from the SDP", set: addText(func(f *Flags) *[]string { return &f.ExtmapStrip }, nil)},
+		FlagRow{Name: "mask", Status: FlagDiffers, Note: "remove them from the SDP; packets keep them", set: addText(func(f *Flags) *[]string { return &f.ExtmapMask }, nil)})
 	of("replace", inBoth,
 		FlagRow{Name: "origin", Tier: 'A', Note: "address of o=", set: turnOn(func(f *Flags) *bool { return &f.Replace.Origin })},
 		FlagRow{Name: "origin-full", Note: "user, session id and address of o= stay the same", set: turnOn(func(f *Flags) *bool { return &f.Replace.OriginFull })},
@@ -125,17 +125,17 @@ func valueRows() []FlagRow {
 		FlagRow{Name: "start", Also: onWords, Note: "drop all RTP of the call", set: startDropping},
 		FlagRow{Name: "stop", Also: offWords, Note: "forward again; wins over start", set: turnTo(func(f *Flags) *OnOff { return &f.DropTraffic }, Off)})
 	of("generate-RTCP", inBoth,
-		FlagRow{Name: "on", Also: onWords[1:], Note: "as the flag", set: turnTo(func(f *Flags) *OnOff { return &f.GenerateRTCP }, On)},
-		FlagRow{Name: "off", Also: offWords[1:], Note: "end it", set: turnTo(func(f *Flags) *OnOff { return &f.GenerateRTCP }, Off)})
+		FlagRow{Name: "on", Also: onWords[1:], Status: FlagRefused, Note: "own reports instead of RTCP passed on", set: turnTo(func(f *Flags) *OnOff { return &f.GenerateRTCP }, On)},
+		FlagRow{Name: "off", Also: offWords[1:], Status: FlagNoEffect, Note: "the default", set: turnTo(func(f *Flags) *OnOff { return &f.GenerateRTCP }, Off)})
 	of("passthrough", inBoth,
-		FlagRow{Name: "on", Also: onWords[1:], Tier: 'C', Note: "as the flag", set: turnTo(func(f *Flags) *OnOff { return &f.Passthrough }, On)},
-		FlagRow{Name: "off", Also: offWords[1:], Tier: 'C', Note: "as no-passthrough", set: turnTo(func(f *Flags) *OnOff { return &f.Passthrough }, Off)})
+		FlagRow{Name: "on", Also: onWords[1:], Tier: 'C', Status: FlagNoEffect, Note: "audio is never touched", set: turnTo(func(f *Flags) *OnOff { return &f.Passthrough }, On)},
+		FlagRow{Name: "off", Also: offWords[1:], Tier: 'C', Status: FlagNoEffect, Note: "audio is never touched", set: turnTo(func(f *Flags) *OnOff { return &f.Passthrough }, Off)})
 	of("media-echo", InOffer,
 		FlagRow{Name: "none", Also: []string{"off", "no"}, Note: "the default", set: turnTo(echoMode, EchoNone)},
-		FlagRow{Name: "blackhole", Also: []string{"sinkhole"}, Note: "discard what both send", set: turnTo(echoMode, EchoBlackhole)},
-		FlagRow{Name: "forward", Also: []string{"fwd", "fw"}, Note: "echo to the receiver", set: turnTo(echoMode, EchoForward)},
-		FlagRow{Name: "backward", Also: []string{"backwards", "reverse", "back", "bkw", "bk"}, Note: "echo to the sender", set: turnTo(echoMode, EchoBackward)},
-		FlagRow{Name: "both", Note: "echo to both", set: turnTo(echoMode, EchoBoth)})
+		FlagRow{Name: "blackhole", Also: []string{"sinkhole"}, Status: FlagRefused, Note: "discard what both send", set: turnTo(echoMode, EchoBlackhole)},
+		FlagRow{Name: "forward", Also: []string{"fwd", "fw"}, Status: FlagRefused, Note: "echo to the receiver", set: turnTo(echoMode, EchoForward)},
+		FlagRow{Name: "backward", Also: []string{"backwards", "reverse", "back", "bkw", "bk"}, Status: FlagRefused, Note: "echo to the sender", set: turnTo(echoMode, EchoBackward)},
+		FlagRow{Name: "both", Status: FlagRefused, Note: "echo to both", set: turnTo(echoMode, EchoBoth)})
 	of("audio-player", inBoth,
 		FlagRow{Name: "default", Status: FlagNoEffect, Note: "there is no audio player"},
 		FlagRow{Name: "off", Also: []string{"no", "never", "disable", "disabled"}, Status: FlagNoEffect, Note: "there is no audio player"},
@@ -147,7 +147,7 @@ func valueRows() []FlagRow {
 		FlagRow{Name: "discard", Status: FlagNoEffect, Note: "nothing is recorded"})
 	of("DTMF-security", inBoth|InBlockDTMF,
 		FlagRow{Name: "off", Also: []string{"no", "none", "disable", "disabled"}, Status: FlagNoEffect, Note: "the default"},
-		FlagRow{Name: "drop", Note: "drop the events, as block DTMF does"},
+		FlagRow{Name: "drop", Status: FlagNoEffect, Note: "the default: blocked events are dropped"},
 		FlagRow{Name: "silence", Status: FlagRefused, Note: "audio is not encoded"},
 		FlagRow{Name: "tone", Status: FlagRefused, Note: "audio is not encoded"},
 		FlagRow{Name: "random", Status: FlagRefused, Note: "events are not rewritten"},

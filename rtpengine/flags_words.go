@@ -37,8 +37,8 @@ func wordRows() []FlagRow {
 		{Name: "new-branch", In: InAnswer, Tier: 'C', Note: "a changed to-tag is a new party", set: turnOn(func(f *Flags) *bool { return &f.NewBranch })},
 		{Name: "provisional", In: InAnswer, Tier: 'C', Note: "a final reply does not settle the to-tag", set: turnOn(func(f *Flags) *bool { return &f.Provisional })},
 		{Name: "loop-protect", In: InOffer, Tier: 'A', Note: "mark the body, and return a marked one unchanged", set: turnOn(func(f *Flags) *bool { return &f.LoopProtect })},
-		{Name: "debug", Also: []string{"debugging"}, In: inAll, Tier: 'B', Note: "debug log for the call", set: turnOn(func(f *Flags) *bool { return &f.Debug })},
-		{Name: "no-redis-update", In: inBoth, Tier: 'C', Note: "do not store the call for this message", set: turnOn(func(f *Flags) *bool { return &f.NoRedisUpdate })},
+		{Name: "debug", Also: []string{"debugging"}, In: inAll, Tier: 'B', Status: FlagNoEffect, Note: "the log level of the daemon decides", set: turnOn(func(f *Flags) *bool { return &f.Debug })},
+		{Name: "no-redis-update", In: inBoth, Tier: 'C', Status: FlagNoEffect, Note: "calls are not stored", set: turnOn(func(f *Flags) *bool { return &f.NoRedisUpdate })},
 
 		// ICE, DTLS, SDES.
 		{Name: "reject-ICE", Also: []string{"ICE-reject"}, In: InOffer, Tier: 'A', Note: "answer the offerer without ICE", set: turnOn(func(f *Flags) *bool { return &f.RejectICE })},
@@ -54,7 +54,7 @@ func wordRows() []FlagRow {
 		{Name: "full-rtcp-attribute", In: inSDP, Tier: 'B', Note: "a=rtcp with the address", set: turnOn(func(f *Flags) *bool { return &f.FullRTCPAttr })},
 		{Name: "no-rtcp-attribute", In: inSDP, Tier: 'B', Note: "no a=rtcp", set: turnOn(func(f *Flags) *bool { return &f.NoRTCPAttr })},
 		{Name: "generate-mid", In: inSDP, Tier: 'B', Note: "a=mid where it is missing", set: turnOn(func(f *Flags) *bool { return &f.GenerateMID })},
-		{Name: "generate-RTCP", In: inBoth, Tier: 'B', Note: "as generate-RTCP=on", set: turnTo(func(f *Flags) *OnOff { return &f.GenerateRTCP }, On)},
+		{Name: "generate-RTCP", In: inBoth, Tier: 'B', Status: FlagRefused, Note: "as generate-RTCP=on", set: turnTo(func(f *Flags) *OnOff { return &f.GenerateRTCP }, On)},
 		{Name: "mirror-RTCP", Also: []string{"RTCP-mirror"}, In: InSubscribe, Tier: 'C', Note: "RTCP of the subscriber goes to the source", set: turnOn(func(f *Flags) *bool { return &f.MirrorRTCP })},
 
 		// Codecs and text.
@@ -79,12 +79,12 @@ func wordRows() []FlagRow {
 		{Name: "media-handover", In: inBoth, Tier: 'A', Note: "follow a new source at once", set: turnOn(func(f *Flags) *bool { return &f.MediaHandover })},
 		{Name: "NAT-wait", In: inBoth, Tier: 'B', Note: "send nothing before the party has sent", set: turnOn(func(f *Flags) *bool { return &f.NATWait })},
 		{Name: "pierce-NAT", In: inBoth, Tier: 'B', Note: "send dummy packets until the party is heard", set: turnOn(func(f *Flags) *bool { return &f.PierceNAT })},
-		{Name: "passthrough", Also: []string{"passthru"}, In: inBoth, Tier: 'C', Note: "as passthrough=on", set: turnTo(func(f *Flags) *OnOff { return &f.Passthrough }, On)},
-		{Name: "no-passthrough", Also: []string{"no-passthru"}, In: inBoth, Tier: 'C', Note: "as passthrough=off", set: turnTo(func(f *Flags) *OnOff { return &f.Passthrough }, Off)},
+		{Name: "passthrough", Also: []string{"passthru"}, In: inBoth, Tier: 'C', Status: FlagNoEffect, Note: "audio is never touched", set: turnTo(func(f *Flags) *OnOff { return &f.Passthrough }, On)},
+		{Name: "no-passthrough", Also: []string{"no-passthru"}, In: inBoth, Tier: 'C', Status: FlagNoEffect, Note: "audio is never touched", set: turnTo(func(f *Flags) *OnOff { return &f.Passthrough }, Off)},
 		{Name: "recrypt", In: inBoth, Tier: 'C', Note: "own SRTP keys on both sides", set: turnOn(func(f *Flags) *bool { return &f.Recrypt })},
-		{Name: "block-short", Also: []string{"block-shorts", "block-short-packets"}, In: inBoth, Tier: 'C', Note: "drop packets shorter than usual", set: turnOn(func(f *Flags) *bool { return &f.BlockShort })},
-		{Name: "unidirectional", In: inBoth, Tier: 'C', Note: "one-way media may take the fast path", set: turnOn(func(f *Flags) *bool { return &f.Unidirectional })},
-		{Name: "block-DTMF", In: inBoth, Tier: 'B', Note: "as the command block DTMF", set: turnOn(func(f *Flags) *bool { return &f.BlockDTMF })},
+		{Name: "block-short", Also: []string{"block-shorts", "block-short-packets"}, In: inBoth, Tier: 'C', Status: FlagRefused, Note: "drop packets shorter than usual", set: turnOn(func(f *Flags) *bool { return &f.BlockShort })},
+		{Name: "unidirectional", In: inBoth, Tier: 'C', Status: FlagNoEffect, Note: "one-way media are forwarded like any other", set: turnOn(func(f *Flags) *bool { return &f.Unidirectional })},
+		{Name: "block-DTMF", In: inBoth, Tier: 'B', Status: FlagRefused, Note: "as the command block DTMF", set: turnOn(func(f *Flags) *bool { return &f.BlockDTMF })},
 		{Name: "block-egress", In: inBoth | InPlayMedia, Tier: 'B', Status: FlagNoEffect, Note: "of play media, which is refused"},
 		{Name: "no-jitter-buffer", In: inBoth, Tier: 'B', Status: FlagNoEffect, Note: "there is no jitter buffer"},
 		{Name: "no-player", Also: []string{"no-audio-player"}, In: inBoth, Tier: 'B', Status: FlagNoEffect, Note: "there is no audio player"},

@@ -125,11 +125,6 @@ func offerProtocol(a *leg, f *Flags) (p sdp.Protocol, text string, osrtp bool) {
 	}
 	if f.Transport.IsRTP() {
 		p, osrtp = f.Transport, false
-	} else if bits := f.TransportBits; bits != (ProtocolBits{}) {
-		tls := decide(bits.DTLS, p.IsDTLS())
-		p = sdp.With(decide(bits.SRTP, p.IsSRTP()) || tls && bits.SRTP != Off, decide(bits.AVPF, p.IsAVPF()),
-			tls && bits.SRTP != Off)
-		osrtp = osrtp && bits.SRTP != Off
 	}
 	if p.IsSRTP() {
 		return p, "", false
