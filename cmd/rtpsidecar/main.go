@@ -70,7 +70,7 @@ func run(ctx context.Context, env env) error {
 		ErrWriter:      env.stderr,
 		HideVersion:    true,
 		ExitErrHandler: func(*cli.Context, error) {}, // main does
-		OnUsageError:   func(_ *cli.Context, err error, _ bool) error { return usageError{err} },
+		OnUsageError:   onUsageError,
 		Commands: []*cli.Command{
 			{
 				Name: "serve", Usage: "run the daemon in the foreground", SkipFlagParsing: true, HideHelp: true,
@@ -96,8 +96,19 @@ func run(ctx context.Context, env env) error {
 			return cli.ShowAppHelp(c)
 		},
 	}
+	markUsageErrors(app.Commands)
 	return app.RunContext(ctx, env.args)
 }
+
+// markUsageErrors gives wrong flags of all commands the exit status 2; cli asks each command by itself.
+func markUsageErrors(commands []*cli.Command) {
+	for _, c := range commands {
+		c.OnUsageError = onUsageError
+		markUsageErrors(c.Subcommands)
+	}
+}
+
+func onUsageError(_ *cli.Context, err error, _ bool) error { return usageError{err} }
 
 func writeOptions(c *cli.Context) error {
 	var b bytes.Buffer

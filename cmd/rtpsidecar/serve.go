@@ -85,7 +85,8 @@ func (d *daemon) run(ctx context.Context, quiet bool) error {
 		_ = server.Close() // always nil
 		d.wg.Wait()
 	}()
-	if err := d.listen(ctx, server); err != nil {
+	bound, err := d.listen(ctx, server)
+	if err != nil {
 		return err
 	}
 	d.watchSignals(ctx)
@@ -95,6 +96,7 @@ func (d *daemon) run(ctx context.Context, quiet bool) error {
 		}
 		defer func() { _ = os.Remove(d.pidfile) }()
 	}
+	d.log.Info("ready", bound...)
 	if err := errors.Join(notify(d.env.getenv, "READY=1\nMAINPID="+strconv.Itoa(os.Getpid())), tellParent(d.env.getenv)); err != nil {
 		d.log.Warn("service manager", "error", err)
 	}
@@ -105,7 +107,6 @@ func (d *daemon) run(ctx context.Context, quiet bool) error {
 	}
 	d.runWatchdog(ctx)
 
-	var err error
 	select {
 	case <-ctx.Done():
 	case err = <-d.failed:
@@ -115,15 +116,15 @@ func (d *daemon) run(ctx context.Context, quiet bool) error {
 	return err
 }
 
-// listen opens all control listeners.
-func (d *daemon) listen(ctx context.Context, server *ng.Server) error {
+// listen opens all control listeners and returns what to log about them.
+func (d *daemon) listen(ctx context.Context, server *ng.Server) ([]any, error) {
 	operator := &console{handler: d.handler, level: d.level}
 	web := server.HTTPHandler(ng.HTTPConfig{CLI: operator.run})
 	var certificate tls.Certificate
 	if len(d.listenHTTPS) > 0 {
 		var err error
 		if certificate, err = tls.LoadX509KeyPair(d.httpsCert, cmp.Or(d.httpsKey, d.httpsCert)); err != nil {
-			return fmt.Errorf("https-cert: %w", err)
+			return nil, fmt.Errorf("https-cert: %w", err)
 		}
 	}
 	attrs := []any{"interfaces", interfaceNames(d.engine.Interfaces)}
@@ -140,14 +141,13 @@ func (d *daemon) listen(ctx context.Context, server *ng.Server) error {
 	} {
 		bound, err := listenAll(ctx, d.env.network, l.name, l.specs, l.open)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		if len(bound) > 0 {
 			attrs = append(attrs, l.name, bound)
 		}
 	}
-	d.log.Info("ready", attrs...)
-	return nil
+	return attrs, nil
 }
 
 // interfaceNames tells the interfaces for the log.
