@@ -210,14 +210,13 @@ func (s *symbols) flatten(path string, v ng.Value, shape bool, addr string) []st
 		}
 		return out
 	case v.Kind() == ng.KindList && unordered[key]:
-		var words []string
+		var out []string
 		for _, e := range v.List() {
 			if key != "calls" || s.calls[e.Str()] {
-				words = append(words, e.Str())
+				out = append(out, fmt.Sprintf("%s has %q", path, e.Str()))
 			}
 		}
-		slices.Sort(words)
-		return []string{fmt.Sprintf("%s = %q", path, words)}
+		return out
 	case v.Kind() == ng.KindList && len(v.List()) > 0:
 		var out []string
 		for i, e := range v.List() {
@@ -242,5 +241,5 @@ func (s *symbols) flatten(path string, v ng.Value, shape bool, addr string) []st
 	return []string{fmt.Sprintf("%s = %d", path, n)}
 }
 
-// unordered are the lists of words that are sets.
+// unordered are the lists of words that are sets: a line for each member.
 var unordered = map[string]bool{"flags": true, "calls": true}
