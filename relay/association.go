@@ -180,7 +180,20 @@ func (a *association) install(r dtls.Result) error {
 	a.c.recv.Store(&recvKeys{ctx: recv})
 	a.c.sendKeys.Store(&sendKeys{ctx: send})
 	a.done.Store(true)
+	a.teach()
 	return nil
+}
+
+// teach sends media to where the handshake came from, as long as no media has said better: a far end behind a NAT may
+// have nothing to send. c.mu is held.
+func (a *association) teach() {
+	c := a.c
+	r := &c.t.live.Load().rules[c.id]
+	peer, to := a.peer.Load(), c.target.Load()
+	if peer == nil || c.pair.Load() != nil || r.hold || r.asymmetric || r.mode == LearnOff || to != nil && to.confirmed {
+		return
+	}
+	c.target.Store(peer)
 }
 
 // fail remembers why there are no keys. One that was replaced or closed by us is nobody's business.

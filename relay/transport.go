@@ -155,6 +155,9 @@ func (t *Transport) Apply(s Settings) error {
 	if t.closed {
 		return net.ErrClosed
 	}
+	if i := s.ICE; i != nil && i.Lite && i.RemoteLite {
+		s.ICE = nil // neither would send a check (RFC 8445 section 6.1.1), so nothing could ever be proven
+	}
 	now := t.host.now()
 	prev := t.applied
 	first := t.gen == 0
@@ -191,7 +194,8 @@ func (t *Transport) Apply(s Settings) error {
 // relearns reports whether learning must begin anew.
 func relearns(a, b *Settings) bool {
 	return a.Signalling != b.Signalling || a.Remote != b.Remote || a.RemoteSeen != b.RemoteSeen ||
-		a.Learning != b.Learning || a.Asymmetric != b.Asymmetric || a.Muxed != b.Muxed
+		a.Learning != b.Learning || a.Asymmetric != b.Asymmetric || a.Muxed != b.Muxed ||
+		(a.ICE == nil) != (b.ICE == nil)
 }
 
 // snapshot makes the packet path's view of s. The learning window begins now, unless it goes on. t.mu is held.
