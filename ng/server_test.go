@@ -212,6 +212,19 @@ func TestSlowRequestHoldsUpNobody(t *testing.T) {
 	slow.Wait()
 }
 
+// A client with a connected socket takes replies only from the address it asked.
+func TestReplyComesFromTheAddressAsked(t *testing.T) {
+	s := newServer(t, ServerConfig{})
+	addr, err := s.ListenUDP(netip.MustParseAddrPort("0.0.0.0:0"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := dial(t, fmt.Sprintf("udp:127.0.0.2:%d", addr.Port()), ClientConfig{})
+	if _, err := c.Do(t.Context(), dict("command", "ping")); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestCookieIsSharedByTransports(t *testing.T) {
 	var runs atomic.Int32
 	s := newServer(t, ServerConfig{Handler: handlerFunc(func(context.Context, *Request) Reply {
