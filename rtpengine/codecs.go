@@ -24,8 +24,8 @@ type codecOffer struct {
 // or shown to it, nil at first. The arguments stay as they are.
 //
 //	strip, mask, consume   remove what they name
-//	… of all or full       remove everything but what offer and except name; what offer names comes in its order,
-//	                       behind the codecs kept and before telephone-event and the like
+//	… of all or full       remove everything but what offer and except name
+//	offer                  bring back in this order, behind the codecs kept and before telephone-event and the like
 //	reuse, static          order of, or nothing besides, previous
 //
 // telephone-event, CN and red go with the last codec of their clock rate, and rtx with the codec it repairs. When
@@ -131,7 +131,8 @@ func transcodingWarning(missing []string) string {
 }
 
 // filterCodecs removes from list what hide names. Of what is hidden by name, only insist comes back; of what is hidden
-// by "all" or "full", keep and except do. It is nil when no codec is left that carries media by itself.
+// by "all" or "full", except stays where it is and keep comes back. It is nil when no codec is left that carries media
+// by itself.
 func filterCodecs(list []sdp.Codec, hide, keep, insist, except []string) []sdp.Codec {
 	if len(hide) == 0 {
 		if len(list) == 0 {
@@ -139,44 +140,43 @@ func filterCodecs(list []sdp.Codec, hide, keep, insist, except []string) []sdp.C
 		}
 		return list
 	}
-	var out []sdp.Codec
-	if slices.ContainsFunc(hide, isAll) {
-		out = keepOnly(list, hide, keep, except)
-	} else {
-		out = slices.DeleteFunc(slices.Clone(list), func(c sdp.Codec) bool {
-			return specsMatch(hide, &c) && !specsMatch(insist, &c)
-		})
+	all := slices.ContainsFunc(hide, isAll)
+	if !all {
+		keep = insist
 	}
-	out = dropOrphans(out, list)
+	var before, after []sdp.Codec // the first supplement stands between them
+	split := false
+	kept := make([]bool, len(list))
+	for i := range list {
+		c := &list[i]
+		kept[i] = !specsMatch(hide, c) && (!all || specsMatch(except, c))
+		// A red that goes still marks the place (observed).
+		split = split || isSupplement(c) && (kept[i] || strings.EqualFold(c.Name, "red"))
+		switch {
+		case kept[i] && split:
+			after = append(after, *c)
+		case kept[i]:
+			before = append(before, *c)
+		}
+	}
+	for _, spec := range keep {
+		for i := range list {
+			if kept[i] || !specsMatch([]string{spec}, &list[i]) {
+				continue
+			}
+			kept[i] = true
+			if !split && isSupplement(&list[i]) {
+				after, split = append(after, list[i]), true
+				continue
+			}
+			before = append(before, list[i])
+		}
+	}
+	out := dropOrphans(slices.Concat(before, after), list)
 	if !usable(out) && (usable(list) || len(out) == 0) {
 		return nil
 	}
 	return out
-}
-
-// keepOnly is strip or mask of all. What keep names comes in its order; it stands where the first supplement of the
-// list stood, between the codecs that except keeps in place.
-func keepOnly(list []sdp.Codec, hide, keep, except []string) []sdp.Codec {
-	var before, wanted, after []sdp.Codec
-	taken := make([]bool, len(list))
-	for _, spec := range keep {
-		s, err := sdp.ParseCodecSpec(spec)
-		for i := range list {
-			if err == nil && s.Name != "" && !taken[i] && s.Match(&list[i]) {
-				wanted, taken[i] = append(wanted, list[i]), true
-			}
-		}
-	}
-	side := &before
-	for i := range list {
-		if isSupplement(&list[i]) {
-			side = &after
-		}
-		if !taken[i] && specsMatch(except, &list[i]) && !specsMatch(hide, &list[i]) {
-			*side = append(*side, list[i])
-		}
-	}
-	return slices.Concat(before, wanted, after)
 }
 
 // dropOrphans removes from list the supplements whose clock rate was's other codecs had and list's have not, and the
