@@ -234,11 +234,16 @@ func (s *symbols) flatten(path string, v ng.Value, shape bool, addr string) []st
 		return []string{path + " = never"}
 	case isInt && clocks[key]:
 		return []string{path + " = <time>"}
+	case isInt && counters[key]:
+		return []string{path + " = <count>"}
 	case isInt && key == "local port":
 		return []string{path + " = " + s.port(addr, strconv.FormatInt(n, 10), strings.HasSuffix(path, ".streams.1.local port"))}
 	}
 	return []string{fmt.Sprintf("%s = %d", path, n)}
 }
+
+// counters depend on how many datagrams of a handshake have gone out when the query comes.
+var counters = map[string]bool{"packets": true, "bytes": true, "errors": true}
 
 // unordered are the lists of words that are sets: a line for each member.
 var unordered = map[string]bool{"flags": true, "calls": true}
