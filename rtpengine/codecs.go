@@ -72,6 +72,7 @@ type codecAnswer struct {
 // answerCodecs is what to answer to the offerer: what of offered the answer has, in the answer's order and with its
 // parameters, under the numbers of the offer unless allow-asymmetric-codecs. offer are the flags of the offer, answer
 // those of the answer; of the latter strip with its exceptions, single-codec, reuse and allow-asymmetric-codecs count.
+// The events of a clock rate that strip takes a codec from come last.
 // previous is what was last shown to the offerer. An answer that has nothing of the offer is passed on as it is. The
 // arguments stay as they are.
 func answerCodecs(offered, answered, previous []sdp.Codec, offer, answer *CodecFlags) (a codecAnswer) {
@@ -104,8 +105,8 @@ func answerCodecs(offered, answered, previous []sdp.Codec, offer, answer *CodecF
 			list[i].Fmtp = renumber(&list[i], &numbers)
 		}
 	}
-	if left := filterCodecs(list, answer.Strip, answer.Offer, answer.Offer, answer.Except); left != nil {
-		list = left
+	if left := filterCodecs(list, answer.Strip, answer.Offer, answer.Offer, answer.Except); left != nil && len(left) < len(list) {
+		list = supplementsLast(left, list)
 	}
 	if answer.Single {
 		list = firstCodec(list)
@@ -206,13 +207,37 @@ func firstCodec(list []sdp.Codec) []sdp.Codec {
 	if first < 0 {
 		return list
 	}
+	number := strconv.Itoa(int(list[first].PT))
 	var out []sdp.Codec
 	for i := range list {
-		if i == first || isSupplement(&list[i]) || isRetransmission(&list[i]) {
+		if apt, _ := list[i].FmtpParam("apt"); i == first || isSupplement(&list[i]) || apt == number {
 			out = append(out, list[i])
 		}
 	}
-	return dropOrphans(out, list)
+	return out
+}
+
+// supplementsLast puts the supplements of those clock rates at the end that lost a codec between was and list, CN
+// before telephone-event.
+func supplementsLast(list, was []sdp.Codec) []sdp.Codec {
+	moves := func(c sdp.Codec) bool {
+		return isSupplement(&c) && slices.ContainsFunc(was, func(w sdp.Codec) bool {
+			gone := !slices.ContainsFunc(list, func(l sdp.Codec) bool { return l.PT == w.PT })
+			return gone && w.ClockHz == c.ClockHz && !isSupplement(&w)
+		})
+	}
+	var stay, move []sdp.Codec
+	for _, c := range list {
+		if moves(c) {
+			move = append(move, c)
+		} else {
+			stay = append(stay, c)
+		}
+	}
+	slices.SortStableFunc(move, func(a, b sdp.Codec) int {
+		return strings.Compare(strings.ToLower(a.Name), strings.ToLower(b.Name))
+	})
+	return append(stay, move...)
 }
 
 // orderAs sorts list as previous is: its codecs first in its order, then the others.
