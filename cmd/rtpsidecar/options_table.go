@@ -246,6 +246,8 @@ var tuningOptions = concat(
 			"redis-tcp-keepalive-time redis-tcp-keepalive-intvl redis-tcp-keepalive-probes redis-delete-async-interval"),
 	with(option{kind: boolean, tier: 'C', status: accepted, help: "Redis tuning"}, "redis-resolve-on-reconnect"),
 	[]option{
+		{name: "listen-tcp", short: "l", kind: list, arg: "[IP:]PORT", tier: 'C', status: accepted, help: "the rtpproxy control protocol over TCP"},
+		{name: "listen-udp", short: "u", kind: list, arg: "[IP|HOST:]PORT", tier: 'C', status: accepted, help: "the rtpproxy control protocol over UDP"},
 		{name: "no-redis-required", short: "q", kind: boolean, tier: 'C', status: accepted, help: "Redis tuning"},
 		{name: "redis-delete-async", short: "y", kind: boolean, tier: 'C', status: accepted, help: "Redis tuning"},
 		{name: "redis-format", kind: text, arg: "native|bencode|JSON", tier: 'C', status: accepted, help: "Redis tuning"},
@@ -254,8 +256,6 @@ var tuningOptions = concat(
 
 // refusedOptions ask for something that a proxy, a second node or an operator relies on and we do not have.
 var refusedOptions = []option{
-	{name: "listen-tcp", short: "l", kind: list, arg: "[IP:]PORT", tier: 'C', status: refused, help: "the old control protocol over TCP"},
-	{name: "listen-udp", short: "u", kind: list, arg: "[IP|HOST:]PORT", tier: 'C', status: refused, help: "the old control protocol over UDP"},
 	{name: "no-fallback", short: "F", kind: boolean, tier: 'B', status: refused, help: "run with the kernel module or not at all"},
 	{name: "iptables-chain", kind: text, tier: 'C', status: refused, help: "open each media port in this iptables chain"},
 	{name: "nftables-start", kind: boolean, tier: 'C', status: refused, help: "add the kernel module's rules and exit"},
