@@ -350,7 +350,10 @@ func isFull(spec string) bool { return strings.EqualFold(spec, "full") }
 // specsMatch tells whether one of the specifications names c.
 func specsMatch(specs []string, c *sdp.Codec) bool {
 	for _, spec := range specs {
-		if s, err := sdp.ParseCodecSpec(spec); err == nil && s.Name != "" && s.Match(c) {
+		if name, _, _ := strings.Cut(spec, "/"); name == "" || !strings.EqualFold(name, c.Name) {
+			continue
+		}
+		if s, err := sdp.ParseCodecSpec(spec); err == nil && s.Match(c) {
 			return true
 		}
 	}
