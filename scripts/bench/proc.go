@@ -12,8 +12,11 @@ import (
 // cpuTime is what all threads of a process have run so far. Threads that have ended are not counted; relays keep theirs.
 func cpuTime(pid int) (time.Duration, error) {
 	files, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/schedstat", pid))
-	if err != nil || len(files) == 0 {
-		return 0, fmt.Errorf("no threads of process %d: %v", pid, err)
+	if err != nil {
+		return 0, err
+	}
+	if len(files) == 0 {
+		return 0, fmt.Errorf("process %d has ended", pid)
 	}
 	var sum time.Duration
 	for _, f := range files {

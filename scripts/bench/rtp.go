@@ -128,8 +128,11 @@ func relayMedia(ctx context.Context, d *daemon.Daemon, calls int, warm, measure,
 	}
 	receivers.Wait()
 	all := slices.Concat(latencies[0], latencies[1])
-	if err := errors.Join(failed[:]...); err != nil || len(all) == 0 {
-		return traffic{}, fmt.Errorf("nothing came back: %v", err)
+	if err := errors.Join(failed[:]...); err != nil {
+		return traffic{}, err
+	}
+	if len(all) == 0 {
+		return traffic{}, errors.New("nothing came back")
 	}
 	slices.Sort(all)
 	sent := 2 * calls * (packets - first)

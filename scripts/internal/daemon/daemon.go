@@ -136,7 +136,10 @@ func (d *Daemon) awaitPong(ctx context.Context) error {
 		case <-ctx.Done():
 			return fmt.Errorf("no pong: %w", ctx.Err())
 		case <-d.exited:
-			return fmt.Errorf("ended at start: %v", d.err)
+			if d.err == nil {
+				return errors.New("ended at start with status 0")
+			}
+			return fmt.Errorf("ended at start: %w", d.err)
 		case <-time.After(50 * time.Millisecond):
 		}
 	}
