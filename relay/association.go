@@ -49,25 +49,31 @@ func (t *Transport) associate(s *Settings) error {
 			continue
 		}
 		failed := old != nil && old.err.Load() != nil && s.Signalling != t.applied.Signalling
-		if old == nil || old.cfg.renews(s.DTLS) || failed {
-			a := &association{c: c}
-			keyer, err := dtls.New(dtls.Config{
-				Certificate: t.cert, Send: a.send, OnResult: a.result, OnClose: a.closed,
-				MTU: t.host.cfg.DTLSMTU, StrictOrder: t.host.cfg.StrictProfiles, Logger: t.log,
-			})
-			if err != nil {
-				return err
-			}
-			a.keyer = keyer
-			c.associate(a)
-			if old != nil {
-				t.host.retire(func() error { old.keyer.Abandon(); return nil })
-			}
-			old = a
+		if old != nil && !old.cfg.renews(s.DTLS) && !failed {
+			old.cfg = *s.DTLS
+			continue
 		}
-		old.cfg = *s.DTLS
+		a, err := c.newAssociation(s.DTLS)
+		if err != nil {
+			return err
+		}
+		c.associate(a)
+		if old != nil {
+			t.host.retire(func() error { old.keyer.Abandon(); return nil })
+		}
 	}
 	return nil
+}
+
+func (c *component) newAssociation(cfg *DTLS) (*association, error) {
+	t := c.t
+	a := &association{c: c, cfg: *cfg}
+	var err error
+	a.keyer, err = dtls.New(dtls.Config{
+		Certificate: t.cert, Send: a.send, OnResult: a.result, OnClose: a.closed,
+		MTU: t.host.cfg.DTLSMTU, StrictOrder: t.host.cfg.StrictProfiles, Logger: t.log,
+	})
+	return a, err
 }
 
 // associate replaces the association; after it the old one can install no keys.

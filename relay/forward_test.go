@@ -321,6 +321,10 @@ func FuzzDemux(f *testing.F) {
 		if len(in) > 2000 {
 			return
 		}
+		for _, tr := range []*Transport{from, a} { // each input meets the same state
+			tr.sources.n.Store(0)
+			tr.comps[RTP].learn, tr.comps[RTCP].learn = learner{}, learner{}
+		}
 		hand(from, RTP, in, farRTP)
 		hand(from, RTCP, in, farRTCP)
 		hand(a, RTP, in, farRTP)

@@ -167,6 +167,9 @@ func (s *source) sequence(seq uint16) bool {
 		if ahead > -64 {
 			s.window |= 1 << -ahead
 		}
+		if ext < s.first.Load() {
+			s.first.Store(ext)
+		}
 		s.reordered.Add(1)
 	}
 	return true
