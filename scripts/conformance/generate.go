@@ -15,13 +15,19 @@ type factor struct {
 
 // factors of a generated call: who offers what to whom, with which keys, and how it goes on.
 var factors = []factor{
-	{"offer", words("plain-caller", "chrome-audio", "firefox-audio", "safari-audio", "chrome-av", "linphone-audio", "linphone-av",
-		"linphone-sdes", "linphone-ice", "linphone-dtls", "asterisk-pjsip", "freeswitch", "freeswitch-srtp", "cisco-cucm",
-		"cisco-telepresence", "polycom-video", "grandstream-gxp", "yealink-srtp", "snom-osrtp", "teams-direct", "volte-amr",
-		"ip6-ice", "t38-with-audio", "mux-caller", "two-audio", "session-attributes", "media-connections", "sdes-and-dtls")},
-	{"answer", words("plain-callee", "chrome-audio-answer", "chrome-av-answer", "firefox-audio-answer", "safari-answer-passive",
-		"asterisk-sip", "asterisk-webrtc", "freeswitch-webrtc", "baresip-ice", "sdes-answer", "sdes-answer-32", "dtls-answer-active",
-		"video-rejected", "audio-video-callee", "mux-callee", "plain-avpf", "ip6-audio")},
+	{"call", words(list("plain-caller", "plain-callee"), list("chrome-audio", "chrome-audio-answer"), list("chrome-audio", "asterisk-sip"),
+		list("firefox-audio", "firefox-audio-answer"), list("firefox-audio", "plain-callee"), list("safari-audio", "safari-answer-passive"),
+		list("chrome-av", "chrome-av-answer"), list("linphone-audio", "asterisk-webrtc"), list("linphone-av", "chrome-av-answer"),
+		list("linphone-sdes", "sdes-answer"), list("linphone-ice", "baresip-ice"), list("linphone-dtls", "dtls-answer-active"),
+		list("asterisk-pjsip", "freeswitch-webrtc"), list("freeswitch", "chrome-audio-answer"), list("freeswitch-srtp", "sdes-answer-32"),
+		list("cisco-cucm", "plain-callee"), list("cisco-telepresence", "cisco-telepresence"), list("polycom-video", "grandstream-video"),
+		list("grandstream-gxp", "sdes-answer"), list("yealink-srtp", "sdes-answer"), list("yealink-srtp", "plain-callee"),
+		list("snom-osrtp", "snom-osrtp"), list("snom-osrtp", "plain-callee"), list("teams-direct", "baresip-ice"),
+		list("volte-amr", "volte-amr"), list("ip6-ice", "baresip-ice"), list("plain-caller", "ip6-audio"),
+		list("t38-with-audio", "t38-rejects-audio"), list("mux-caller", "mux-callee"), list("mux-caller", "plain-callee"),
+		list("two-audio", "two-audio"), list("audio-video", "video-rejected"), list("audio-video", "audio-video-callee"),
+		list("session-attributes", "chrome-av-answer"), list("media-connections", "media-connections"),
+		list("sdes-and-dtls", "sdes-answer"), list("sdes-and-dtls", "dtls-answer-active"), list("plain-caller", "plain-avpf"))},
 	{"transport-protocol", words(nil, "RTP/AVP", "RTP/AVPF", "RTP/SAVP", "RTP/SAVPF", "UDP/TLS/RTP/SAVP", "UDP/TLS/RTP/SAVPF")},
 	{"ICE", words(nil, "force", "remove")},
 	{"rtcp-mux", words(nil, list("offer"), list("require"), list("demux"), list("accept"), list("reject"), list("offer", "reject"))},
@@ -104,13 +110,14 @@ func (c choiceOf) value(name string) any {
 
 func (c choiceOf) sequence(name string, sdp bodies) (sequence, error) {
 	seq := sequence{Name: name}
-	offer := []entry{{"command", "offer"}, {"sdp", c.value("offer")}, {"received-from", list("IP4", "198.51.100.250")}}
-	answer := []entry{{"command", "answer"}, {"sdp", c.value("answer")}, {"received-from", list("IP4", "203.0.113.250")}}
+	call := c.value("call").([]any)
+	offer := []entry{{"command", "offer"}, {"sdp", call[0]}, {"received-from", list("IP4", "198.51.100.250")}}
+	answer := []entry{{"command", "answer"}, {"sdp", call[1]}, {"received-from", list("IP4", "203.0.113.250")}}
 	for _, f := range factors {
 		v := c.value(f.name)
 		key, forAnswer := strings.CutPrefix(f.name, "answer ")
 		switch {
-		case v == nil || f.name == "offer" || f.name == "answer" || f.name == "then":
+		case v == nil || f.name == "call" || f.name == "then":
 		case forAnswer:
 			answer = append(answer, entry{key, v})
 		default:
@@ -124,7 +131,7 @@ func (c choiceOf) sequence(name string, sdp bodies) (sequence, error) {
 	again := func(edit map[string]any) {
 		steps = append(steps, append(slices.Clone(offer), entry{"to-tag", "callee"}, entry{"_edit", edit}), answer)
 	}
-	body := sdp[c.value("offer").(string)]
+	body := sdp[call[0].(string)]
 	switch c.value("then") {
 	case "query":
 		steps = append(steps, []entry{{"command", "query"}})
@@ -145,8 +152,8 @@ func (c choiceOf) sequence(name string, sdp bodies) (sequence, error) {
 	case "callee-offer":
 		tags := []entry{{"from-tag", "callee"}, {"to-tag", "caller"}}
 		steps = append(steps,
-			append([]entry{{"command", "offer"}, {"sdp", c.value("answer")}}, tags...),
-			append([]entry{{"command", "answer"}, {"sdp", c.value("offer")}}, tags...))
+			append([]entry{{"command", "offer"}, {"sdp", call[1]}}, tags...),
+			append([]entry{{"command", "answer"}, {"sdp", call[0]}}, tags...))
 	case "delete":
 		steps = append(steps, []entry{{"command", "delete"}, {"from-tag", "caller"}, {"to-tag", "callee"}}, []entry{{"command", "query"}})
 	}
