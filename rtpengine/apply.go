@@ -14,21 +14,25 @@ import (
 // follows from the legs and subscriptions as they are; nothing is remembered here but the ports.
 
 // openRelay starts the relay for cfg.
-func openRelay(cfg *Config) (*relay.Host, relay.Certificate, error) {
-	rc := relay.Config{Workers: cfg.Workers, TOS: cfg.TOS, Log: cfg.Log, Now: cfg.Now}
+func openRelay(cfg *Config) (*relay.Host, error) {
+	rc := relay.Config{
+		Workers: cfg.Workers, TOS: cfg.TOS, Software: cfg.SoftwareID, Log: cfg.Log, Now: cfg.Now,
+		CertCipher: cfg.CertCipher, RSABits: cfg.RSAKeyBits, DTLSMTU: cfg.DTLSMTU,
+	}
 	for _, in := range cfg.Interfaces {
 		if in.Alias == "" {
 			rc.Interfaces = append(rc.Interfaces, in.Interface)
 		}
 	}
-	host, err := relay.New(rc)
-	return host, nil, err
+	return relay.New(rc)
 }
 
-// place settles on which interfaces and in which family the two parties of an offer are served. What was asked for
-// once holds until something else is asked for.
-func (c *Call) place(from, to *Participant, f *Flags) {
-	from.placeOn(f.Direction[0], "")
+// place settles on which interfaces and in which family the two parties are served. What was asked for once holds until
+// something else is asked for. A party that was told its ports is not moved by its own message: it would not hear of it.
+func (c *Call) place(from, to *Participant, f *Flags, offer bool) {
+	if offer || from.place.iface == "" {
+		from.placeOn(f.Direction[0], "")
+	}
 	to.placeOn(f.Direction[1], f.AddressFamily)
 }
 
@@ -40,13 +44,22 @@ func (p *Participant) placeOn(word string, family sdp.Family) {
 			p.logger().Warn("unknown interface, the default is used", "interface", clip(word))
 		}
 		p.place.word, p.place.iface = word, name
-		if fam != "" {
-			p.place.family = fam
+		if family == "" {
+			family = fam
 		}
 	}
-	if family != "" && e.ifaces.has(p.place.iface, family) {
-		p.place.family = family
+	if family == "" || family == p.place.family {
+		return
 	}
+	if !e.ifaces.has(p.place.iface, family) {
+		other := e.ifaces.with(family)
+		if other == "" {
+			p.logger().Warn("no interface has the address family", "family", string(family))
+			return
+		}
+		p.place.iface = other
+	}
+	p.place.family = family
 }
 
 // place is where a party's media is served.
@@ -178,6 +191,9 @@ func (m *Media) settings() relay.Settings {
 		TOS:          c.tos,
 		DropIn:       c.dropTraffic,
 	}
+	if l.Pass {
+		return passing(s)
+	}
 	if l.Mux.On {
 		s.Remote[relay.RTCP] = s.Remote[relay.RTP]
 	}
@@ -200,8 +216,7 @@ func (l *leg) iceSettings() *relay.ICE {
 	i := &relay.ICE{
 		Local: l.ICE.Local, Remote: l.ICE.Remote,
 		Controlling: l.ICE.Controlling, Lite: l.ICE.Lite, RemoteLite: l.ICE.RemoteLite,
-		Trickle:  l.ICE.Trickle && !l.ICE.Ended,
-		Optional: l.OptionalICE,
+		Trickle: l.ICE.Trickle && !l.ICE.Ended,
 	}
 	if l.In != nil && l.ICE.Remote.Ufrag != "" {
 		i.Candidates = iceCandidates(l.In.ICE.Candidates)
@@ -247,4 +262,17 @@ func (l *leg) dtlsSettings() *relay.DTLS {
 		d.Fingerprints = append(d.Fingerprints, relay.Fingerprint{Hash: f.Hash, Digest: f.Digest})
 	}
 	return d
+}
+
+// passing turns settings into those of a section that the parties negotiate between themselves: whatever comes is handed
+// on unread, and the far end is who sends.
+func passing(s relay.Settings) relay.Settings {
+	s.Opaque = true
+	s.Learning = relay.LearnImmediate
+	for i, a := range s.Remote {
+		if a.Addr().IsUnspecified() {
+			s.Remote[i] = netip.AddrPort{}
+		}
+	}
+	return s
 }

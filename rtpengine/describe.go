@@ -3,7 +3,6 @@ package rtpengine
 import (
 	"net/netip"
 	"slices"
-	"strconv"
 
 	"rtpsidecar/relay"
 	"rtpsidecar/sdp"
@@ -21,6 +20,10 @@ func (n *negotiation) print(offer bool) []byte {
 	}
 	for _, m := range n.to.Medias {
 		p := n.pairOf(m)
+		if p != nil && (relayedInPlace(p.sec) || p.a.Pass || n.f.ICE == ICEForceRelay) {
+			out.Media = append(out.Media, n.verbatim(p))
+			continue
+		}
 		if p == nil || p.a.Rejected || p.b.Rejected || m.transport() == nil {
 			out.Media = append(out.Media, n.rejected(m, p))
 			continue
@@ -28,10 +31,9 @@ func (n *negotiation) print(offer bool) []byte {
 		out.Media = append(out.Media, n.section(p, offer))
 		out.ICELite = out.ICELite || m.leg.ICE.On && m.leg.ICE.Lite
 	}
-	n.groups(out, offer)
+	n.groups(out)
 	n.to.out.session(out, n.f)
-	body := sdp.AppendEdited(nil, sdp.Append(nil, out), n.f.Edits)
-	return n.to.out.number(body, out, n.f)
+	return n.to.out.number(out, n.f)
 }
 
 func (n *negotiation) pairOf(m *Media) *pair {
@@ -71,13 +73,10 @@ func (n *negotiation) section(p *pair, offer bool) *sdp.Media {
 		Title: src.Title, Bandwidth: src.Bandwidth, Unknown: src.Unknown, Label: src.Label, Rest: src.Rest,
 		MaxPTime: src.MaxPTime,
 	}
-	if relayedInPlace(src) {
-		return verbatim(src)
-	}
 	locals := p.bm.transport().Locals()
 	at := primary(locals, p.bm.party.place.family)
 	n.address(m, p, at)
-	m.MID = n.mid(p, offer)
+	m.MID = l.MID
 	if l.ICE.On {
 		n.printICE(m, p, locals, at, offer)
 	}
@@ -87,16 +86,32 @@ func (n *negotiation) section(p *pair, offer bool) *sdp.Media {
 	}
 	m.Codecs = l.Shown
 	m.Extmaps = n.extmaps(p, offer)
-	m.ExtmapAllowMixed = len(m.Extmaps) > 0
+	if offer && p.inGroup {
+		m.Extmaps = n.midExtension(m.Extmaps)
+		if b := extmapID(m.Extmaps, uriMID); b > 0 && !l.Seen {
+			l.MIDExt = b
+		}
+		if p.bm.bundle != nil {
+			m.BundleOnly = true
+			if n.f.Bundle.Strict {
+				m.Port = 0
+			}
+		}
+	}
+	m.ExtmapAllowMixed = len(m.Extmaps) > 0 && !l.refusesMixed()
 	m.Direction = p.a.Dir
 	if n.f.OriginalSendRecv && src.Direction != sdp.DirectionDefault {
 		m.Direction = src.Direction
 	}
-	m.PTime = firstDuration(l.PTimeWish, src.PTime, l.PTime)
+	ptime := src.PTime
+	if p.a.PTimeWish != 0 && !offer {
+		ptime = 0 // we asked for another, which is between us and that side
+	}
+	m.PTime = firstDuration(l.PTimeWish, ptime, l.PTime)
 	n.printRTCP(m, l, at, offer)
 	if l.secure() {
 		m.Cryptos = l.SDES.Sent
-		n.printDTLS(m, l, offer)
+		n.printDTLS(m, l, p.bm.transport().Certificate(), offer)
 	}
 	return m
 }
@@ -151,9 +166,8 @@ func (n *negotiation) printRTCP(m *sdp.Media, l *leg, at relay.Local, offer bool
 }
 
 // printDTLS prints our certificate and role.
-func (n *negotiation) printDTLS(m *sdp.Media, l *leg, offer bool) {
-	cert := n.call.engine.cert
-	if !l.DTLS.On || cert == nil {
+func (n *negotiation) printDTLS(m *sdp.Media, l *leg, cert relay.Certificate, offer bool) {
+	if !l.DTLS.On {
 		return
 	}
 	digest := cert.Fingerprint(l.DTLS.Hash)
@@ -167,18 +181,6 @@ func (n *negotiation) printDTLS(m *sdp.Media, l *leg, offer bool) {
 	}
 }
 
-// mid is what identifies the section to the receiver: its own word, else the sender's, else a number.
-func (n *negotiation) mid(p *pair, offer bool) string {
-	l := &p.bm.leg
-	if l.MID == "" && offer {
-		l.MID = p.sec.MID
-		if l.MID == "" && (n.f.GenerateMID || n.f.Bundle.Offer || n.f.Bundle.Require || n.f.Bundle.Strict) {
-			l.MID = strconv.Itoa(p.bm.Index)
-		}
-	}
-	return l.MID
-}
-
 // extmaps are the header extensions that pass.
 func (n *negotiation) extmaps(p *pair, _ bool) []sdp.Extmap {
 	return slices.DeleteFunc(slices.Clone(p.sec.Extmaps), func(e sdp.Extmap) bool { return n.f.hidesExtmap(e.URI) })
@@ -189,8 +191,17 @@ func relayedInPlace(m *sdp.Media) bool {
 	return m.Type == "message" || m.ProtoText == "TCP/MSRP" || m.ProtoText == "TCP/TLS/MSRP"
 }
 
-// verbatim hands a section on as it came.
-func verbatim(src *sdp.Media) *sdp.Media {
-	m := *src
+// verbatim hands a section on as it came, with candidates of ours where it passes through us only as a last resort.
+func (n *negotiation) verbatim(p *pair) *sdp.Media {
+	m := *p.sec
+	m.Codecs = slices.Clone(m.Codecs)
+	for i := range m.Codecs {
+		if m.Codecs[i].Static {
+			m.Codecs[i].Name = "" // no rtpmap was there
+		}
+	}
+	if p.a.Pass && p.bm.transport() != nil {
+		m.ICE.Candidates = append(slices.Clone(m.ICE.Candidates), n.lastResort(p)...)
+	}
 	return &m
 }

@@ -23,30 +23,69 @@ func (n *negotiation) printICE(m *sdp.Media, p *pair, locals []relay.Local, at r
 	if !l.rtp() || l.Mux.Require || !offer && l.Mux.On || at.Ports[relay.RTCP] == 0 {
 		components = 1
 	}
-	// The address that c= shows comes first, whatever the order of the sockets.
-	order := append([]relay.Local{at}, slices.DeleteFunc(slices.Clone(locals), func(x relay.Local) bool {
-		return x.Addr == at.Addr
-	})...)
+	m.ICE.Candidates = n.hostCandidates(p, components)
 	kept, remote := n.selected(p, components)
-	if offer && len(kept) > 0 {
-		order = slices.DeleteFunc(order, func(x relay.Local) bool { return !slices.Contains(kept, x.Addr) })
-		if l.ICE.Controlling {
-			m.ICE.RemoteCandidates = remote
+	if !offer || len(kept) == 0 {
+		return
+	}
+	m.ICE.Candidates = slices.DeleteFunc(m.ICE.Candidates, func(c sdp.Candidate) bool {
+		return !slices.ContainsFunc(locals, func(x relay.Local) bool {
+			return x.Ports[c.Component-1] == c.Port && kept[c.Component-1] == x.Addr
+		})
+	})
+	if l.ICE.Controlling {
+		m.ICE.RemoteCandidates = remote
+	}
+}
+
+// hostCandidates are our candidates for the first components of p.bm's transport.
+func (n *negotiation) hostCandidates(p *pair, components int) []sdp.Candidate {
+	var list []sdp.Candidate
+	for _, c := range p.bm.transport().LocalCandidates() {
+		if c.Component > components {
+			continue
+		}
+		addr := c.Addr.Addr()
+		if a, err := netip.ParseAddr(n.f.MediaAddress); err == nil {
+			addr = a
+		}
+		list = append(list, sdp.Candidate{
+			Foundation: c.Foundation, Component: c.Component, Transport: "UDP", Priority: c.Priority,
+			Address: addr.String(), Addr: addr, Port: c.Addr.Port(), Type: "host",
+		})
+	}
+	return list
+}
+
+// lastResort are our candidates for a section that passes as it came: below all of the party's own. For force-relay
+// they look like relayed ones.
+func (n *negotiation) lastResort(p *pair) []sdp.Candidate {
+	components := 2
+	if p.b.Mux.Require || p.a.Seen && p.b.Seen && p.b.In != nil && p.b.In.RTCPMux && p.sec.RTCPMux {
+		components = 1
+	}
+	relayed := p.b.ICE.Mode == ICEForceRelay || p.a.ICE.Mode == ICEForceRelay
+	level := uint32(126<<16 | 65535) // type and local preference
+	if relayed {
+		level = 65535
+	}
+	for _, c := range p.sec.ICE.Candidates {
+		if c.IsUDP() {
+			level = min(level, c.Priority>>8)
 		}
 	}
-	for i, local := range order {
-		for comp := range components {
-			port := local.Ports[comp]
-			if port == 0 {
-				continue
-			}
-			addr := n.shown(local)
-			m.ICE.Candidates = append(m.ICE.Candidates, sdp.Candidate{
-				Foundation: n.call.engine.foundation(local.Addr), Component: comp + 1, Transport: "UDP",
-				Priority: hostPriority(i, comp+1), Address: addr.String(), Addr: addr, Port: port, Type: "host",
-			})
+	if len(p.sec.ICE.Candidates) > 0 && level > 0 && level != 65535 {
+		level--
+	}
+	list := n.hostCandidates(p, components)
+	for i := range list {
+		c := &list[i]
+		c.Priority = level<<8 | uint32(256-c.Component)
+		if relayed {
+			c.Type, c.RelAddr, c.RelPort = "relay", c.Address, c.Port
 		}
 	}
+	return list
 }
 
 // selected are the local addresses and remote candidates of the pairs in use; nothing until each component has one.
@@ -64,19 +103,4 @@ func (n *negotiation) selected(p *pair, components int) (locals []netip.Addr, re
 		remote = append(remote, sdp.RemoteCandidate{Component: comp + 1, Addr: pr.Remote})
 	}
 	return locals, remote
-}
-
-// hostPriority is the priority of the n-th local address, counted from 0, RFC 8445 section 5.1.2.1.
-func hostPriority(n, component int) uint32 {
-	const host = 126
-	return host<<24 | uint32(65535-n)<<8 | uint32(256-component)
-}
-
-// foundation is the foundation of candidates on a local address, the same for the life of the process.
-func (e *Engine) foundation(a netip.Addr) string {
-	if f, ok := e.foundations.Load(a); ok {
-		return f.(string)
-	}
-	f, _ := e.foundations.LoadOrStore(a, randomText(e.rand, 16))
-	return f.(string)
 }

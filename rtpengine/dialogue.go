@@ -22,6 +22,9 @@ type pair struct {
 	am, bm *Media
 	a, b   leg        // from's and to's
 	sec    *sdp.Media // nil: the SDP lacks the section
+
+	aHead, bHead *pair // whose transport the side's section uses; nil or the pair itself: its own
+	inGroup      bool  // the receiver sees it in a BUNDLE group
 }
 
 // pairOffer pairs each section of an offer with the receiver's, making what is missing.
@@ -110,7 +113,7 @@ func (n *negotiation) hear(offer bool) {
 			p.a.Rejected = true
 			continue
 		}
-		hear(&p.a, n.s, p.sec, n.f, r, offer)
+		hear(&p.a, n.s, p.sec, n.f, r, offer, p.aHead != nil && p.aHead != p)
 	}
 }
 
@@ -144,6 +147,7 @@ func (n *negotiation) unfork() {
 // openPorts sees to it that both sides of each section have the ports they need, and releases those of rejected ones.
 // On an error the call is beyond repair.
 func (n *negotiation) openPorts() error {
+	n.commitBundle()
 	for _, p := range n.pairs {
 		if p.a.Rejected || p.bm == nil || p.b.Rejected {
 			p.am.release()
@@ -153,6 +157,7 @@ func (n *negotiation) openPorts() error {
 			continue
 		}
 		if p.bm.bundle == nil {
+			p.bm.leg.Rejected = false
 			if err := p.bm.ensure(n.wish(&p.b, &p.a)); err != nil {
 				return err
 			}

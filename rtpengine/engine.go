@@ -22,7 +22,6 @@ type Engine struct {
 	rand    io.Reader
 	host    *relay.Host
 	ifaces  *interfaces
-	cert    relay.Certificate
 	store   Store
 	started time.Time
 
@@ -34,7 +33,6 @@ type Engine struct {
 	nextAffinity  atomic.Uint64
 	nextTransport atomic.Uint64
 	owners        sync.Map // transport id -> *portOwner, for events
-	foundations   sync.Map // netip.Addr -> string, of candidates
 
 	stats    counters
 	control  control
@@ -80,11 +78,11 @@ func New(cfg Config) (*Engine, error) {
 	for i := range e.shards {
 		e.shards[i].calls = map[string]*Call{}
 	}
-	host, cert, err := openRelay(&cfg)
+	host, err := openRelay(&cfg)
 	if err != nil {
 		return nil, fmt.Errorf("media: %w", err)
 	}
-	e.host, e.cert = host, cert
+	e.host = host
 	e.done.Add(2)
 	go e.drainEvents()
 	go e.runTimers()

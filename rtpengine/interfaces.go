@@ -107,6 +107,16 @@ func (t *interfaces) has(name string, family sdp.Family) bool {
 	return l != nil && l.families[family]
 }
 
+// with is the first interface that has an address of family, "" when there is none.
+func (t *interfaces) with(family sdp.Family) string {
+	for _, name := range t.all.names {
+		if t.has(name, family) {
+			return name
+		}
+	}
+	return ""
+}
+
 // familyWish is the relay's word for an SDP family.
 func familyWish(f sdp.Family) relay.FamilyWish {
 	switch f {

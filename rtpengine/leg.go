@@ -41,8 +41,8 @@ type leg struct {
 	DTLS legDTLS
 	SDES legSDES
 
-	OptionalICE bool // ICE=optional: its media may come without a selected pair
-	Flags       legFlags
+	Pass  bool // the parties negotiate between themselves: ICE=optional with ICE offered, ICE=force-relay
+	Flags legFlags
 }
 
 // legFlags are the wishes about one party's media path. They hold until its next SDP.
@@ -114,3 +114,8 @@ func (l *leg) sends() bool { return !l.Seen || l.Dir == sdp.SendRecv || l.Dir ==
 
 // receives tells whether the party wants media.
 func (l *leg) receives() bool { return !l.Seen || l.Dir == sdp.SendRecv || l.Dir == sdp.RecvOnly }
+
+// refusesMixed tells whether the party has said what header extensions it knows, and that it wants them in one form.
+func (l *leg) refusesMixed() bool {
+	return l.In != nil && len(l.In.Extmaps) > 0 && !l.In.ExtmapAllowMixed
+}

@@ -20,10 +20,11 @@ type Media struct {
 	id        uint64        // relay.Route.ID, unique in the call
 	leg       leg
 
-	local  *localPort   // in use; nil: none, or the bundle's
-	spares []*localPort // earlier ones, still forwarding: the far end may not know better yet
-	echo   EchoMode     // media-echo
-	bundle *Media       // not nil: the section whose transport this one shares
+	local   *localPort   // in use; nil: none, or the bundle's
+	spares  []*localPort // earlier ones, still forwarding: the far end may not know better yet
+	echo    EchoMode     // media-echo
+	grouped bool         // in a BUNDLE group of its party
+	bundle  *Media       // not nil: the section whose transport this one shares
 
 	sources []*subscription // what it receives
 	sinks   []*subscription // who receives it

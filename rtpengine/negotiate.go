@@ -14,10 +14,11 @@ type rules struct {
 	rand        io.Reader
 }
 
-// hear takes what a participant's SDP says about one section into its leg. offer tells an offer from an answer.
-func hear(l *leg, s *sdp.Session, m *sdp.Media, f *Flags, r rules, offer bool) {
+// hear takes what a participant's SDP says about one section into its leg. offer tells an offer from an answer; bundled
+// that the section uses another one's transport, so that its own port may be 0.
+func hear(l *leg, s *sdp.Session, m *sdp.Media, f *Flags, r rules, offer, bundled bool) {
 	l.In = m
-	l.Rejected = m.Port == 0 && !m.BundleOnly
+	l.Rejected = m.Port == 0 && !bundled
 	l.Protocol, l.ProtoText = m.Protocol, m.ProtoText
 	l.OSRTP = m.Protocol.IsRTP() && !m.Protocol.IsSRTP() && (len(m.Cryptos) > 0 || len(m.Fingerprints) > 0)
 	l.MID = m.MID
@@ -105,7 +106,8 @@ func connectionAddr(s *sdp.Session, m *sdp.Media) netip.Addr {
 func propose(a, b *leg, f *Flags, r rules) {
 	b.Rejected = a.Rejected
 	b.Protocol, b.ProtoText, b.OSRTP = offerProtocol(a, f)
-	b.OptionalICE = f.ICE == ICEOptional
+	a.Pass = (f.ICE == ICEForceRelay || f.ICE == ICEOptional) && a.ICE.On
+	b.Pass = a.Pass
 	if f.Reset {
 		b.ICE.Refused, b.DTLS.Refused = false, false
 		b.SDES.Sent = nil
@@ -144,6 +146,9 @@ func decide(wish OnOff, value bool) bool {
 func conclude(a, b *leg, f *Flags, r rules) {
 	a.Rejected = a.Rejected || b.Rejected
 	offered := a.In.Protocol
+	if f.Transport.IsRTP() && offered.IsRTP() {
+		offered = f.Transport
+	}
 	if f.TransportAccept && b.Protocol.IsRTP() && offered.IsRTP() {
 		offered = b.Protocol
 	}

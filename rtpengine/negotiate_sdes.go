@@ -95,7 +95,7 @@ func (s *legSDES) line(suite *srtp.Suite, tag int, r rules) sdp.Crypto {
 func concludeSDES(a, b *leg, f *Flags, r rules) {
 	s := &a.SDES
 	w := s.Flags
-	if a.DTLS.On || w.Off || f.SDES.Off {
+	if a.DTLS.On || f.SDES.Off {
 		s.Sent, s.Chosen = nil, false
 		return
 	}

@@ -135,9 +135,10 @@ func (c *Call) alias(f *Flags, s *sdp.Session) *Participant {
 
 // runOffer is the offer proper: from's SDP s is heard, an offer to to decided, ports opened, and the body printed.
 func (c *Call) runOffer(from, to *Participant, s *sdp.Session, f *Flags) (body []byte, warning string, err error) {
-	c.place(from, to, f)
+	c.place(from, to, f, true)
 	n := negotiation{call: c, f: f, s: s, from: from, to: to}
 	n.pairOffer()
+	n.followGroups()
 	n.hear(true)
 	for _, p := range n.pairs {
 		if p.sec == nil || p.bm == nil {

@@ -27,7 +27,8 @@ type Participant struct {
 	assoc []*Participant // parties it is in a dialogue with, most recent last
 
 	// Where its media lives; remembered from the first request that said so.
-	place place
+	place  place
+	bundle bundleState
 
 	in  *sdp.Session // its last SDP
 	out printed      // what we printed to it last

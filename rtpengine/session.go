@@ -51,28 +51,35 @@ func liveConnection(s *sdp.Session) (sdp.Connection, bool) {
 	return sdp.Connection{}, false
 }
 
-// number counts the version of o= where that was asked for: one more whenever the body differs from the last one.
-func (o *printed) number(body []byte, out *sdp.Session, f *Flags) []byte {
+// number prints the body with the version of o= counted where that was asked for: one more whenever anything but the
+// version differs from the last body.
+func (o *printed) number(out *sdp.Session, f *Flags) []byte {
 	w := f.Replace
-	counting := w.SDPVersion || w.OriginFull || w.ForceIncrementSDPVersion
-	if !counting {
-		o.seen, o.body = true, string(body)
-		return body
-	}
-	if !o.count {
-		v, err := strconv.ParseUint(out.Origin.Version, 10, 64)
-		if err != nil {
-			v = 1
+	received := out.Origin.Version
+	out.Origin.Version = "0"
+	body := string(appendBody(nil, out, f))
+	changed := o.seen && o.body != body
+	o.seen, o.body = true, body
+	out.Origin.Version = received
+	if w.SDPVersion || w.OriginFull || w.ForceIncrementSDPVersion {
+		switch {
+		case !o.count:
+			v, err := strconv.ParseUint(received, 10, 64)
+			if err != nil {
+				v = 1
+			}
+			o.version, o.count = v, true
+			if changed {
+				o.version++
+			}
+		case changed || w.ForceIncrementSDPVersion:
+			o.version++
 		}
-		if o.seen && !sdp.EqualButOrigin(o.body, string(body)) {
-			v++
-		}
-		o.version, o.count = v, true
-	} else if w.ForceIncrementSDPVersion || !sdp.EqualButOrigin(o.body, string(body)) {
-		o.version++
+		out.Origin.Version = strconv.FormatUint(o.version, 10)
 	}
-	out.Origin.Version = strconv.FormatUint(o.version, 10)
-	body = sdp.AppendEdited(nil, sdp.Append(nil, out), f.Edits)
-	o.seen, o.body = true, string(body)
-	return body
+	return appendBody(nil, out, f)
+}
+
+func appendBody(dst []byte, s *sdp.Session, f *Flags) []byte {
+	return sdp.AppendEdited(dst, sdp.Append(nil, s), f.Edits)
 }
