@@ -12,7 +12,7 @@ import (
 func testHost(t *testing.T, edit func(*Config)) *Host {
 	t.Helper()
 	cfg := Config{
-		Interfaces: []Interface{{Name: "default", Local: netip.MustParseAddr("127.0.0.1"), PortMin: 41000, PortMax: 41999}},
+		Interfaces: []Interface{{Name: "default", Local: netip.MustParseAddr("127.0.0.1"), PortMin: 21000, PortMax: 21999}},
 		Workers:    2,
 	}
 	if edit != nil {

@@ -44,9 +44,9 @@ func TestNewRefuses(t *testing.T) {
 }
 
 func TestOutOfPorts(t *testing.T) {
-	h := testHost(t, func(c *Config) { c.Interfaces[0].PortMin, c.Interfaces[0].PortMax = 42000, 42009 })
+	h := testHost(t, func(c *Config) { c.Interfaces[0].PortMin, c.Interfaces[0].PortMax = 22000, 22009 })
 	// Another process has one of them.
-	other, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 42003})
+	other, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 22003})
 	if err != nil {
 		t.Skip(err)
 	}
@@ -95,7 +95,7 @@ func sockets(t *testing.T) int {
 }
 
 func TestFamilies(t *testing.T) {
-	six := Interface{Name: "default", Local: netip.MustParseAddr("::1"), Advertised: netip.MustParseAddr("2001:db8::1"), PortMin: 41000, PortMax: 41999}
+	six := Interface{Name: "default", Local: netip.MustParseAddr("::1"), Advertised: netip.MustParseAddr("2001:db8::1"), PortMin: 21000, PortMax: 21999}
 	if c, err := net.ListenUDP("udp6", &net.UDPAddr{IP: net.IPv6loopback}); err != nil {
 		t.Skip("no IPv6")
 	} else {
@@ -228,11 +228,11 @@ func TestSocketClosed(t *testing.T) {
 		}
 		deliver := func([]byte, netip.AddrPort, *Meta) {}
 		lo := netip.MustParseAddr("127.0.0.1")
-		s, err := io.Open(netip.AddrPortFrom(lo, 43210), 0, deliver)
+		s, err := io.Open(netip.AddrPortFrom(lo, 23210), 0, deliver)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := io.Open(netip.AddrPortFrom(lo, 43210), 0, deliver); !errors.Is(err, syscall.EADDRINUSE) {
+		if _, err := io.Open(netip.AddrPortFrom(lo, 23210), 0, deliver); !errors.Is(err, syscall.EADDRINUSE) {
 			t.Errorf("the same port twice: %v", err)
 		}
 		s.Close()
@@ -243,7 +243,7 @@ func TestSocketClosed(t *testing.T) {
 			}
 		}
 		io.Close()
-		if _, err := io.Open(netip.AddrPortFrom(lo, 43210), 0, deliver); !errors.Is(err, net.ErrClosed) {
+		if _, err := io.Open(netip.AddrPortFrom(lo, 23210), 0, deliver); !errors.Is(err, net.ErrClosed) {
 			t.Errorf("Open after Close: %v", err)
 		}
 	}

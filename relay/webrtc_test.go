@@ -31,6 +31,44 @@ func audio(ssrc byte) func(uint16) []byte {
 	return func(seq uint16) []byte { return packet(seq, ssrc) }
 }
 
+// Whatever happens to one single datagram between the relays, media flows soon.
+func TestEachDatagram(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		fate   []time.Duration
+		within time.Duration
+	}{
+		{"lost", nil, 2 * time.Second},
+		{"doubled", []time.Duration{0, 0}, time.Second},
+		{"late", []time.Duration{400 * time.Millisecond}, 2 * time.Second},
+		{"late again", []time.Duration{0, 400 * time.Millisecond}, time.Second},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			for which := range int32(30) {
+				var n atomic.Int32
+				link := func(from, to netip.AddrPort, _ []byte) []time.Duration {
+					between := from != phoneA && from != phoneB && to != phoneA && to != phoneB
+					if between && n.Add(1) == which+1 {
+						return tt.fate
+					}
+					return []time.Duration{0}
+				}
+				inBubble(t, link, func(t *testing.T, c *chain) {
+					x, y := pair(c)
+					apply(t, c.y, y)
+					apply(t, c.x, x)
+					if took := c.talk(5*time.Second, c.pa, c.pb, c.a, relay.RTP, audio(1)); took > tt.within {
+						t.Errorf("datagram %d: media after %s", which, took)
+					}
+					if took := c.talk(5*time.Second, c.pb, c.pa, c.b, relay.RTP, audio(2)); took > tt.within {
+						t.Errorf("datagram %d: media back after %s", which, took)
+					}
+				})
+			}
+		})
+	}
+}
+
 // The answerer starts its checks and its handshake before we have seen its answer.
 func TestEarlyClientHello(t *testing.T) {
 	inBubble(t, nil, func(t *testing.T, c *chain) {

@@ -1,0 +1,101 @@
+package relay
+
+import (
+	"net"
+	"net/netip"
+	"testing"
+	"time"
+
+	"rtpsidecar/relay/rtp"
+)
+
+// voice is a PCMU packet of 20 ms.
+func voice() []byte {
+	b := make([]byte, 172)
+	copy(b, rtpPacket(0, 1))
+	return b
+}
+
+// BenchmarkForward is one packet from the worker's buffer to the socket, without the system: plain to plain, and plain
+// to SRTP. Unprotecting costs the same.
+func BenchmarkForward(b *testing.B) {
+	for _, bb := range []struct{ name, suite string }{
+		{"plain", ""}, {"sdes", "AES_CM_128_HMAC_SHA1_80"}, {"gcm", "AEAD_AES_128_GCM"},
+	} {
+		b.Run(bb.name, func(b *testing.B) {
+			h := memHost(b)
+			s := Settings{}
+			if bb.suite != "" {
+				s.SDES = &SDES{Send: testKey(b, bb.suite, 1)}
+			}
+			from, to := memTransport(b, h, Settings{Learning: LearnImmediate}), memTransport(b, h, s)
+			to.addrs[0].ports[RTP].sock.(*memSocket).quiet = true
+			from.SetPlan(&Plan{Routes: []Route{{Sinks: []Sink{{To: to}}}}})
+			in := voice()
+			buf := make([]byte, len(in)+Tailroom)
+			m := &Meta{At: time.Now(), Scratch: make([]byte, ScratchLen)}
+			p := from.addrs[0].ports[RTP]
+			seq := uint16(0)
+			b.ReportAllocs()
+			b.SetBytes(int64(len(in)))
+			for b.Loop() {
+				pkt := buf[:copy(buf, in)]
+				rtp.SetSeq(pkt, seq)
+				seq++
+				p.receive(pkt, farRTP, m)
+			}
+		})
+	}
+}
+
+// BenchmarkSocket is a packet's way through two real sockets on the loopback address, sender and receiver included, one
+// packet at a time. That is latency: it counts the wakeup of an idle thread, which the workers of Linux pay for using less
+// of the processor under load.
+func BenchmarkSocket(b *testing.B) {
+	for _, bb := range []struct {
+		name string
+		io   func(int, func() time.Time) (PacketIO, error)
+	}{
+		{"system", newIO},
+		{"portable", func(n int, now func() time.Time) (PacketIO, error) { return newNetIO(n, now), nil }},
+	} {
+		b.Run(bb.name, func(b *testing.B) {
+			lo := netip.MustParseAddr("127.0.0.1")
+			h, err := New(Config{Interfaces: []Interface{{Name: "default", Local: lo, PortMin: 21000, PortMax: 21999}}, Workers: 1, IO: bb.io})
+			if err != nil {
+				b.Fatal(err)
+			}
+			defer h.Close()
+			from, err := h.Open(TransportConfig{Interface: "default", Affinity: 1})
+			if err != nil {
+				b.Fatal(err)
+			}
+			to, err := h.Open(TransportConfig{Interface: "default", Affinity: 1})
+			if err != nil {
+				b.Fatal(err)
+			}
+			conn, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
+			if err != nil {
+				b.Fatal(err)
+			}
+			defer conn.Close()
+			from.Apply(Settings{RemoteSeen: true, Remote: [2]netip.AddrPort{conn.LocalAddr().(*net.UDPAddr).AddrPort()}})
+			to.Apply(Settings{RemoteSeen: true, Remote: [2]netip.AddrPort{conn.LocalAddr().(*net.UDPAddr).AddrPort()}})
+			from.SetPlan(&Plan{Routes: []Route{{Sinks: []Sink{{To: to}}}}})
+			at := netip.AddrPortFrom(lo, from.Locals()[0].Ports[RTP])
+			pkt, in := voice(), make([]byte, 2048)
+			seq := uint16(0)
+			b.ReportAllocs()
+			for b.Loop() {
+				rtp.SetSeq(pkt, seq)
+				seq++
+				if _, err := conn.WriteToUDPAddrPort(pkt, at); err != nil {
+					b.Fatal(err)
+				}
+				if _, _, err := conn.ReadFromUDPAddrPort(in); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
