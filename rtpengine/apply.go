@@ -30,13 +30,37 @@ func openRelay(cfg *Config) (*relay.Host, error) {
 // place settles on which interfaces and in which family the two parties are served. What was asked for once holds until
 // something else is asked for. A party that was told its ports is not moved by its own message: it would not hear of it.
 func (c *Call) place(from, to *Participant, f *Flags, offer bool) {
+	heard := sdpFamily(from.in)
 	if offer || from.place.iface == "" {
-		from.placeOn(f.Direction[0], "")
+		changed := sdp.Family("")
+		if heard != from.place.heard {
+			changed, from.place.heard = heard, heard
+		}
+		from.placeOn(f.Direction[0], "", changed)
 	}
-	to.placeOn(f.Direction[1], f.AddressFamily)
+	inherited := sdp.Family("")
+	if to.place.family == "" {
+		inherited = heard
+	}
+	to.placeOn(f.Direction[1], f.AddressFamily, inherited)
 }
 
-func (p *Participant) placeOn(word string, family sdp.Family) {
+// sdpFamily is the address family of a body's first section with an address.
+func sdpFamily(s *sdp.Session) sdp.Family {
+	if s == nil {
+		return ""
+	}
+	for _, m := range s.Media {
+		if a := connectionAddr(s, m); a.IsValid() {
+			return familyOf(a)
+		}
+	}
+	return ""
+}
+
+// placeOn serves p on the interface that word names. A family that was asked for wins over the interface, an inherited
+// one only over the default interface.
+func (p *Participant) placeOn(word string, family, inherited sdp.Family) {
 	e := p.call.engine
 	if p.place.iface == "" || word != "" && word != p.place.word {
 		name, fam, known := e.ifaces.resolve(word)
@@ -48,25 +72,29 @@ func (p *Participant) placeOn(word string, family sdp.Family) {
 			family = fam
 		}
 	}
-	if family == "" || family == p.place.family {
+	wanted := family
+	if wanted == "" {
+		wanted = inherited
+	}
+	if wanted == "" || wanted == p.place.family {
 		return
 	}
-	if !e.ifaces.has(p.place.iface, family) {
-		other := e.ifaces.with(family)
-		if other == "" {
-			p.logger().Warn("no interface has the address family", "family", string(family))
+	if !e.ifaces.has(p.place.iface, wanted) {
+		other := e.ifaces.with(wanted)
+		if other == "" || family == "" && p.place.word != "" {
 			return
 		}
 		p.place.iface = other
 	}
-	p.place.family = family
+	p.place.family = wanted
 }
 
 // place is where a party's media is served.
 type place struct {
 	word   string     // as asked for
 	iface  string     // logical interface
-	family sdp.Family // "": that of the SDP
+	family sdp.Family // "": any
+	heard  sdp.Family // of its own SDP
 }
 
 // latestPlace is the place of the party that p talked to last.
@@ -84,7 +112,7 @@ const maxSpares = 3
 func (m *Media) ensure(w portWish) error {
 	p := m.party
 	fits := func(l *localPort) bool {
-		return l.place == p.place && (!l.single || w.single) && (!l.primaryOnly || w.primaryOnly)
+		return l.place.iface == p.place.iface && l.place.family == p.place.family && (!l.single || w.single) && (!l.primaryOnly || w.primaryOnly)
 	}
 	if l := m.local; l != nil && fits(l) && (w.keep || !w.key.IsValid() || !l.key.IsValid() || l.key == w.key) {
 		if w.key.IsValid() {

@@ -77,13 +77,13 @@ func (n *negotiation) proposeBundle() {
 	}
 	var head *pair
 	for _, p := range n.pairs {
-		if p.bm == nil || p.sec == nil || p.b.Rejected || !p.b.rtp() {
+		if p.bm == nil || p.sec == nil {
 			continue
 		}
 		if p.b.MID == "" {
 			p.b.MID = n.newMID(p)
 		}
-		if !b.offered {
+		if !b.offered || p.b.Rejected || !p.b.rtp() {
 			continue
 		}
 		if head == nil {

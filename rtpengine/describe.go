@@ -98,6 +98,9 @@ func (n *negotiation) section(p *pair, offer bool) *sdp.Media {
 			}
 		}
 	}
+	if id := extmapID(l.heardExtmaps(), uriMID); !offer && p.inGroup && id > 0 && extmapID(m.Extmaps, uriMID) == 0 {
+		m.Extmaps = append(slices.Clone(m.Extmaps), sdp.Extmap{ID: id, URI: uriMID})
+	}
 	m.ExtmapAllowMixed = len(m.Extmaps) > 0 && !l.refusesMixed()
 	m.Direction = p.a.Dir
 	if n.f.OriginalSendRecv && src.Direction != sdp.DirectionDefault {

@@ -17,11 +17,14 @@ type leg struct {
 	Told bool       // our port was shown to it
 	In   *sdp.Media // its last section, as received; nil until seen
 
-	Protocol  sdp.Protocol // spoken with it
-	ProtoText string       // when Protocol is ProtocolUnknown
-	OSRTP     bool         // RTP/AVP in the m= line, with SRTP attributes
-	Rejected  bool         // port 0, by either side
-	Removed   bool         // sdp-media-remove: not shown to it
+	Protocol     sdp.Protocol // spoken with it
+	ProtoText    string       // when Protocol is ProtocolUnknown
+	OSRTP        bool         // RTP/AVP in the m= line, with SRTP attributes
+	SameProtocol bool         // its last SDP had the protocol of the one before
+	Offered      sdp.Protocol // our last offer to it
+	OfferedOSRTP bool         // our last offer to it was that
+	Rejected     bool         // port 0, by either side
+	Removed      bool         // sdp-media-remove: not shown to it
 
 	Remote [2]netip.AddrPort // where its SDP wants RTP and RTCP
 	Hold   bool              // zero address
@@ -118,4 +121,12 @@ func (l *leg) receives() bool { return !l.Seen || l.Dir == sdp.SendRecv || l.Dir
 // refusesMixed tells whether the party has said what header extensions it knows, and that it wants them in one form.
 func (l *leg) refusesMixed() bool {
 	return l.In != nil && len(l.In.Extmaps) > 0 && !l.In.ExtmapAllowMixed
+}
+
+// heardExtmaps are the header extensions of its SDP.
+func (l *leg) heardExtmaps() []sdp.Extmap {
+	if l.In == nil {
+		return nil
+	}
+	return l.In.Extmaps
 }

@@ -17,11 +17,11 @@ type rules struct {
 // hear takes what a participant's SDP says about one section into its leg. offer tells an offer from an answer; bundled
 // that the section uses another one's transport, so that its own port may be 0.
 func hear(l *leg, s *sdp.Session, m *sdp.Media, f *Flags, r rules, offer, bundled bool) {
+	l.SameProtocol = l.In != nil && l.In.Protocol == m.Protocol
 	l.In = m
 	l.Rejected = m.Port == 0 && !bundled
 	l.Protocol, l.ProtoText = m.Protocol, m.ProtoText
 	l.OSRTP = m.Protocol.IsRTP() && !m.Protocol.IsSRTP() && (len(m.Cryptos) > 0 || len(m.Fingerprints) > 0)
-	l.MID = m.MID
 	l.Codecs = m.Codecs
 	l.MIDExt = extmapID(m.Extmaps, uriMID)
 	l.PTime = m.PTime
@@ -38,6 +38,7 @@ func hear(l *leg, s *sdp.Session, m *sdp.Media, f *Flags, r rules, offer, bundle
 	l.Mux.Heard = m.RTCPMux && m.Protocol.IsRTP()
 	l.Dir = direction(m.Direction, l.Hold && !f.OriginalSendRecv)
 	if offer {
+		l.MID = m.MID // an answer can only repeat what was offered
 		l.CodecFlags = f.Codec
 		hearDTLSOffer(l, m, f)
 		hearSDESOffer(l, f)
@@ -68,7 +69,7 @@ func direction(d sdp.Direction, hold bool) sdp.Direction {
 // hearEndpoint works out where the party wants its media.
 func hearEndpoint(l *leg, s *sdp.Session, m *sdp.Media, f *Flags, r rules) {
 	addr := connectionAddr(s, m)
-	l.Hold = addr.IsValid() && addr.IsUnspecified() && !l.ICE.On
+	l.Hold = addr.IsValid() && addr.IsUnspecified() && !m.ICE.InUse()
 	source := f.TrustAddress == Off || f.TrustAddress == Unset && r.sipSource
 	if f.ReceivedFrom.IsValid() && !l.Hold && !l.ICE.On && (source || !addr.IsValid()) {
 		addr = f.ReceivedFrom
@@ -105,7 +106,8 @@ func connectionAddr(s *sdp.Session, m *sdp.Media) netip.Addr {
 // propose decides what to offer to b, given a's offer.
 func propose(a, b *leg, f *Flags, r rules) {
 	b.Rejected = a.Rejected
-	b.Protocol, b.ProtoText, b.OSRTP = offerProtocol(a, f)
+	b.Protocol, b.ProtoText, b.OSRTP = offerProtocol(a, b, f)
+	b.Offered, b.OfferedOSRTP = b.Protocol, b.OSRTP
 	a.Pass = (f.ICE == ICEForceRelay || f.ICE == ICEOptional) && a.ICE.On
 	b.Pass = a.Pass
 	if f.Reset {
@@ -119,11 +121,15 @@ func propose(a, b *leg, f *Flags, r rules) {
 	b.PTimeWish, a.PTimeWish = f.PTime, f.PTimeReverse
 }
 
-// offerProtocol is the transport protocol of the outgoing offer.
-func offerProtocol(a *leg, f *Flags) (p sdp.Protocol, text string, osrtp bool) {
+// offerProtocol is the transport protocol of the outgoing offer: what was asked for, what the receiver speaks already
+// if the sender has not changed its own, or what came in.
+func offerProtocol(a, b *leg, f *Flags) (p sdp.Protocol, text string, osrtp bool) {
 	p, text, osrtp = a.In.Protocol, a.In.ProtoText, a.OSRTP
 	if !p.IsRTP() {
 		return p, text, false
+	}
+	if b.Seen && b.rtp() && a.SameProtocol {
+		p, osrtp = b.Protocol, a.OSRTP || b.OSRTP // it speaks that
 	}
 	if f.Transport.IsRTP() {
 		p, osrtp = f.Transport, false
@@ -149,7 +155,7 @@ func conclude(a, b *leg, f *Flags, r rules) {
 	if f.Transport.IsRTP() && offered.IsRTP() {
 		offered = f.Transport
 	}
-	if f.TransportAccept && b.Protocol.IsRTP() && offered.IsRTP() {
+	if f.TransportAccept && b.Protocol.IsRTP() && offered.IsRTP() && b.Protocol != b.Offered {
 		offered = b.Protocol
 	}
 	a.Protocol = offered
@@ -161,7 +167,7 @@ func conclude(a, b *leg, f *Flags, r rules) {
 		a.DTLS.On, a.SDES.Sent, a.SDES.Chosen = false, nil, false
 		return
 	}
-	if a.OSRTP && !(b.DTLS.On || b.SDES.Chosen) && !f.OSRTP.Accept && !f.OSRTP.AcceptLegacy {
+	if a.OSRTP && b.OfferedOSRTP && !(b.DTLS.On || b.SDES.Chosen) && !f.OSRTP.Accept && !f.OSRTP.AcceptLegacy {
 		a.OSRTP, a.DTLS.On, a.SDES.Sent, a.SDES.Chosen = false, false, nil, false
 		return
 	}

@@ -10,12 +10,12 @@ import (
 
 const defaultHash = "sha-256"
 
-// hearDTLSOffer: a fingerprint with a usable setup role offers DTLS. Another fingerprint or tls-id than before asks for
+// hearDTLSOffer: whatever the flags want for the other side, a fingerprint with a usable setup role offers DTLS. Another fingerprint or tls-id than before asks for
 // a new association, RFC 8842 section 5.3; an ICE restart alone does not.
 func hearDTLSOffer(l *leg, m *sdp.Media, f *Flags) {
 	d := &l.DTLS
 	usable := len(m.Fingerprints) > 0 && m.Setup != sdp.SetupNone && m.Setup != sdp.SetupHoldConn
-	if !usable || f.DTLS == DTLSOff || m.Protocol.IsRTP() && !m.Protocol.IsSRTP() && !l.OSRTP {
+	if !usable || m.Protocol.IsRTP() && !m.Protocol.IsSRTP() && !l.OSRTP {
 		*d = legDTLS{LocalID: d.LocalID, Generation: d.Generation}
 		return
 	}
@@ -24,7 +24,7 @@ func hearDTLSOffer(l *leg, m *sdp.Media, f *Flags) {
 	}
 	d.On, d.Refused = true, false
 	d.Remote, d.RemoteID = m.Fingerprints, m.TLSID
-	d.chooseHash(f)
+	d.chooseHash("")
 	d.Passive = f.DTLS == DTLSPassive || f.DTLSReverse == DTLSPassive
 }
 
@@ -52,7 +52,7 @@ func proposeDTLS(a, b *leg, f *Flags, r rules) {
 		*d = legDTLS{Refused: d.Refused, LocalID: d.LocalID}
 		return
 	}
-	d.chooseHash(f)
+	d.chooseHash(f.DTLSFingerprint)
 	d.localID(f, r.rand)
 	d.On, d.Offered = true, true
 }
@@ -60,7 +60,7 @@ func proposeDTLS(a, b *leg, f *Flags, r rules) {
 // concludeDTLS decides our role towards a, who offered.
 func concludeDTLS(a *leg, f *Flags, r rules) {
 	d := &a.DTLS
-	if f.DTLS == DTLSOff || a.SDES.Flags.Prefer && len(a.In.Cryptos) > 0 {
+	if (f.DTLS == DTLSOff || a.SDES.Flags.Prefer) && len(a.In.Cryptos) > 0 {
 		d.On = false
 	}
 	if !d.On {
@@ -82,10 +82,10 @@ func concludeDTLS(a *leg, f *Flags, r rules) {
 }
 
 // chooseHash takes the digest asked for, else the one the other side uses, else the default.
-func (d *legDTLS) chooseHash(f *Flags) {
+func (d *legDTLS) chooseHash(wish string) {
 	switch {
-	case f.DTLSFingerprint != "":
-		d.Hash = f.DTLSFingerprint
+	case wish != "":
+		d.Hash = wish
 	case len(d.Remote) > 0 && knownHash(d.Remote[0].Hash):
 		d.Hash = d.Remote[0].Hash
 	case d.Hash == "":

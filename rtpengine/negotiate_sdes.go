@@ -58,8 +58,8 @@ func proposeSDES(a, b *leg, f *Flags, r rules) {
 			if _, ok := cryptoParams(c); !ok {
 				continue
 			}
-			next = max(next, c.Tag+1)
 			if w.allows(c.Suite) {
+				next = max(next, c.Tag+1)
 				sent = append(sent, c)
 			}
 		}
@@ -95,7 +95,7 @@ func (s *legSDES) line(suite *srtp.Suite, tag int, r rules) sdp.Crypto {
 func concludeSDES(a, b *leg, f *Flags, r rules) {
 	s := &a.SDES
 	w := s.Flags
-	if a.DTLS.On || f.SDES.Off {
+	if a.DTLS.On {
 		s.Sent, s.Chosen = nil, false
 		return
 	}

@@ -59,8 +59,16 @@ func (e *Engine) readSDP(f *Flags) (*sdp.Session, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", errParseSDP, err)
 	}
-	if e.cfg.RejectBadSDP && len(s.Media) == 0 {
-		return nil, errIncompleteSDP
+	for _, m := range s.Media {
+		if m.Port == 0 {
+			continue
+		}
+		switch c, ok := m.Conn(); {
+		case !ok:
+			return nil, errIncompleteSDP
+		case !c.Addr.IsValid() && !f.ReceivedFrom.IsValid():
+			return nil, fmt.Errorf("%w: address %q", errParseSDP, clip(c.Address))
+		}
 	}
 	return s, nil
 }
@@ -135,6 +143,7 @@ func (c *Call) alias(f *Flags, s *sdp.Session) *Participant {
 
 // runOffer is the offer proper: from's SDP s is heard, an offer to to decided, ports opened, and the body printed.
 func (c *Call) runOffer(from, to *Participant, s *sdp.Session, f *Flags) (body []byte, warning string, err error) {
+	from.in = s
 	c.place(from, to, f, true)
 	n := negotiation{call: c, f: f, s: s, from: from, to: to}
 	n.pairOffer()
