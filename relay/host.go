@@ -88,7 +88,6 @@ func New(cfg Config) (*Host, error) {
 		events:     events{queue: make(chan Event, eventQueue)},
 		transports: map[*Transport]struct{}{},
 		affinity:   map[uint64]*affinity{},
-		load:       make([]int, cfg.Workers),
 	}
 	if err := h.addInterfaces(cfg.Interfaces); err != nil {
 		return nil, err

@@ -108,7 +108,7 @@ func (c *component) admit(lv *live, p *port, from netip.AddrPort, teaches bool, 
 	if c.learn.gen != lv.gen {
 		c.learn = learner{gen: lv.gen}
 	}
-	v := pass
+	v, was := pass, c.learn.confirmed
 	if view := c.pair.Load(); view != nil && view.heard() {
 		if !view.from(from, at) {
 			return false
@@ -118,11 +118,11 @@ func (c *component) admit(lv *live, p *port, from netip.AddrPort, teaches bool, 
 	} else if c.learn.confirmed && r.strict && from != c.learn.source && from != r.advertised {
 		v = drop
 	}
-	switch v {
-	case drop:
+	if final := c.learn.confirmed && !was; final || v == learnt {
+		c.adopt(lv, r, p, at, final)
+	}
+	if v == drop {
 		return false
-	case learnt, confirmed:
-		c.adopt(lv, r, p, at, v == confirmed)
 	}
 	if !c.heard.Load() {
 		c.heard.Store(true)

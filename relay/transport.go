@@ -36,6 +36,7 @@ type Transport struct {
 	closed    bool
 	applied   Settings
 	gen       uint64
+	tos       int // of the sockets
 	sdes      sdesKeys
 	dummies   timer // pierce-NAT
 	handshake timer // armed when an association may be able to start
@@ -60,7 +61,7 @@ type live struct {
 var emptyPlan = &Plan{}
 
 func newTransport(h *Host, cfg TransportConfig) *Transport {
-	t := &Transport{host: h, cfg: cfg, log: cfg.Log}
+	t := &Transport{host: h, cfg: cfg, log: cfg.Log, tos: h.cfg.TOS}
 	if t.log == nil {
 		t.log = slog.New(slog.DiscardHandler)
 	}
@@ -155,6 +156,9 @@ func (t *Transport) Apply(s Settings) error {
 	if t.closed {
 		return net.ErrClosed
 	}
+	for i, r := range s.Remote {
+		s.Remote[i] = netip.AddrPortFrom(r.Addr().Unmap(), r.Port())
+	}
 	if i := s.ICE; i != nil && i.Lite && i.RemoteLite {
 		s.ICE = nil // neither would send a check (RFC 8445 section 6.1.1), so nothing could ever be proven
 	}
@@ -180,9 +184,7 @@ func (t *Transport) Apply(s Settings) error {
 		moved := first || s.Remote[i] != prev.Remote[i] || s.Muxed != prev.Muxed || (s.ICE == nil) != (prev.ICE == nil)
 		c.restart(t.gen, moved, t.advertised(&s, c.id), s.ICE != nil && !s.ICE.Optional)
 	}
-	if first || s.TOS != prev.TOS {
-		t.setTOS(s.TOS)
-	}
+	t.setTOS(s.TOS)
 	t.applied = s
 	t.startDTLS()
 	if s.PierceNAT && (first || !prev.PierceNAT || s.Remote != prev.Remote) {
@@ -211,7 +213,7 @@ func (t *Transport) snapshot(s *Settings, now time.Time) *live {
 	}
 	for i := range lv.rules {
 		lv.rules[i] = rules{
-			mode: mode, seen: s.RemoteSeen, hold: held(s.Remote[i]), asymmetric: s.Asymmetric,
+			mode: mode, seen: s.RemoteSeen, hold: s.ICE == nil && held(s.Remote[i]), asymmetric: s.Asymmetric,
 			strict: s.StrictSource, handover: s.Handover, advertised: s.Remote[i], until: until,
 		}
 	}
@@ -227,7 +229,6 @@ func (t *Transport) advertised(s *Settings, c Component) *target {
 	if !remote.IsValid() || held(remote) || c == RTCP && s.Muxed {
 		return nil
 	}
-	remote = netip.AddrPortFrom(remote.Addr().Unmap(), remote.Port())
 	for _, a := range t.addrs {
 		if p := a.ports[c]; p != nil && a.iface.Local.Is4() == remote.Addr().Is4() {
 			return &target{addr: remote, port: p}
@@ -236,10 +237,15 @@ func (t *Transport) advertised(s *Settings, c Component) *target {
 	return nil
 }
 
+// setTOS marks what is sent. t.mu is held.
 func (t *Transport) setTOS(tos int) {
 	if tos < 0 {
 		tos = t.host.cfg.TOS
 	}
+	if tos == t.tos {
+		return
+	}
+	t.tos = tos
 	for _, a := range t.addrs {
 		for _, p := range a.ports {
 			if p != nil {
