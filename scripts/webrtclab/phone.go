@@ -30,7 +30,7 @@ type Phone struct {
 	stop     chan struct{}
 
 	mu    sync.Mutex
-	heard []int16 // last second of audio
+	heard [8000]int16 // the last second of audio, by RTP timestamp: late packets find their place
 }
 
 // NewPhone opens a telephone on an even port; family 6 uses the IPv6 address.
@@ -79,7 +79,7 @@ func (p *Phone) Hears(hz float64) float64 {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	var re, im, total float64
-	for i, s := range p.heard {
+	for i, s := range p.heard { // 2^32 is no multiple of 8000, so a wrap of the timestamp shows as one click
 		v, phase := float64(s), 2*math.Pi*hz*float64(i)/8000
 		re, im, total = re+v*math.Cos(phase), im+v*math.Sin(phase), total+v*v
 	}
@@ -111,11 +111,9 @@ func (p *Phone) read() {
 		p.first.CompareAndSwap(0, time.Now().UnixNano())
 		p.received.Add(1)
 		p.mu.Lock()
-		for _, b := range buf[12:n] {
-			p.heard = append(p.heard, ulawDecode(b))
-		}
-		if extra := len(p.heard) - 8000; extra > 0 {
-			p.heard = append(p.heard[:0], p.heard[extra:]...)
+		at := binary.BigEndian.Uint32(buf[4:])
+		for i, b := range buf[12:n] {
+			p.heard[(at+uint32(i))%8000] = ulawDecode(b)
 		}
 		p.mu.Unlock()
 	}
