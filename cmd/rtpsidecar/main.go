@@ -77,6 +77,7 @@ func run(ctx context.Context, env env) error {
 				Action: func(c *cli.Context) error { return serve(c.Context, env, c.Args().Slice(), false) },
 			},
 			ctlCommand(),
+			opensipsCommand(env.network),
 			{
 				Name: "version", Usage: "print the version",
 				Action: func(*cli.Context) error { printVersion(env.stdout); return nil },
