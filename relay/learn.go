@@ -88,12 +88,12 @@ func (l *learner) judge(r *rules, from netip.AddrPort, now time.Time) verdict {
 	case LearnHeuristic:
 		got := rankOf(from, r.advertised)
 		if l.source.IsValid() && got > l.rank {
-			// A worse source than the one that we have. At the end of the window the better one is final.
-			l.confirmed = v == confirmed
-			switch {
-			case r.strict:
+			// A worse source than the one that we have. At the end of the window the better one is final, with strict
+			// only once it is heard again.
+			if r.strict {
 				return drop
-			case l.confirmed:
+			}
+			if l.confirmed = v == confirmed; l.confirmed {
 				return confirmed
 			}
 			return pass

@@ -10,6 +10,7 @@ func TestLearn(t *testing.T) {
 	var (
 		sdp   = netip.MustParseAddrPort("192.0.2.1:4000")
 		port2 = netip.MustParseAddrPort("192.0.2.1:4001") // same address
+		port3 = netip.MustParseAddrPort("192.0.2.1:4002")
 		nat   = netip.MustParseAddrPort("198.51.100.7:4000")
 		other = netip.MustParseAddrPort("198.51.100.7:5555")
 		none  netip.AddrPort
@@ -55,9 +56,10 @@ func TestLearn(t *testing.T) {
 		{"heuristic, the best is final even if another ends the window", mode(LearnHeuristic), []packet{
 			{0, port2, learnt, port2}, {4 * time.Second, other, confirmed, port2}, {5 * time.Second, other, pass, port2},
 		}},
+		{"heuristic, the newest of equals", mode(LearnHeuristic), []packet{{0, port2, learnt, port2}, {0, port3, learnt, port3}, {0, port2, learnt, port2}}},
 		{"heuristic, late first packet", mode(LearnHeuristic), []packet{{9 * time.Second, other, confirmed, other}}},
 		{"heuristic, strict drops worse ones while learning", with(func(r *rules) { r.strict = true }), []packet{
-			{0, other, learnt, other}, {0, port2, learnt, port2}, {0, nat, drop, port2}, {4 * time.Second, nat, drop, port2}, {4 * time.Second, port2, pass, port2},
+			{0, other, learnt, other}, {0, port2, learnt, port2}, {0, nat, drop, port2}, {4 * time.Second, nat, drop, port2}, {4 * time.Second, port2, confirmed, port2},
 		}},
 		{"strict", with(func(r *rules) { r.mode, r.strict = LearnImmediate, true }), []packet{
 			{0, nat, confirmed, nat}, {0, other, drop, nat}, {0, sdp, pass, nat}, {0, nat, pass, nat},

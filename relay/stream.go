@@ -119,7 +119,7 @@ func (c *component) admit(lv *live, p *port, from netip.AddrPort, teaches bool, 
 		v = drop
 	}
 	if final := c.learn.confirmed && !was; final || v == learnt {
-		c.adopt(lv, r, p, at, final)
+		c.adopt(lv, r, p, from, at, final)
 	}
 	if v == drop {
 		return false
@@ -134,19 +134,18 @@ func (c *component) admit(lv *live, p *port, from netip.AddrPort, teaches bool, 
 	return true
 }
 
-// adopt sends to the learnt source, or with asymmetric only notes that it is known.
-func (c *component) adopt(lv *live, r *rules, p *port, at time.Time, final bool) {
+// adopt sends to the learnt source, or with asymmetric only notes that it is known. The packet that decided may have come
+// from another one, and then its port says nothing.
+func (c *component) adopt(lv *live, r *rules, p *port, from netip.AddrPort, at time.Time, final bool) {
 	to := &target{addr: c.learn.source, port: p, confirmed: c.learn.confirmed}
 	old := c.target.Load()
-	switch {
-	case r.asymmetric && old == nil:
+	switch another := from != c.learn.source; {
+	case old == nil && (r.asymmetric || another):
 		to = nil
 	case r.asymmetric:
 		to.addr, to.port = old.addr, old.port
-	case r.mode == LearnOff && old != nil:
+	case another:
 		to.port = old.port
-	case r.mode == LearnOff:
-		to = nil
 	}
 	if to != nil {
 		c.retarget(lv.gen, to)
