@@ -12,6 +12,9 @@ import (
 // handoverGrace is how long packets of the pair selected before are still taken: they were under way when it changed.
 const handoverGrace = 3 * time.Second
 
+// minTick keeps one agent that is always due from having the timers to itself. Its own pace is 20 ms.
+const minTick = time.Millisecond
+
 // agent is a transport's ICE agent. Its lock is taken for STUN and signalling, never for media.
 type agent struct {
 	t *Transport
@@ -263,7 +266,11 @@ func (g *agent) act(now time.Time) {
 			g.changed(now, a.State)
 		}
 	}
-	g.t.host.timers.arm(&g.timer, g.ice.NextDeadline())
+	at := g.ice.NextDeadline()
+	if soonest := now.Add(minTick); !at.IsZero() && at.Before(soonest) {
+		at = soonest
+	}
+	g.t.host.timers.arm(&g.timer, at)
 }
 
 // choose has a component use a pair.

@@ -208,7 +208,7 @@ func (t *Transport) snapshot(s *Settings, now time.Time) *live {
 		until = old.rules[RTP].until
 	}
 	mode := s.Learning
-	if s.ICE != nil {
+	if s.ICE != nil && mode != LearnOff {
 		mode = LearnImmediate // for as long as the far side shows no sign of ICE
 	}
 	for i := range lv.rules {
