@@ -125,5 +125,6 @@ func (c *Call) runAnswer(from, to *Participant, s *sdp.Session, f *Flags) (body 
 	n.unfork()
 	body = n.print(false)
 	c.apply()
+	from.lateFragments()
 	return body, transcodingWarning(n.missing), nil
 }

@@ -35,6 +35,7 @@ type Call struct {
 	sampled      time.Time // reception reports were taken
 	signals      int       // offers and answers so far
 	nextUntagged int
+	nextLabel    int // of SIPREC
 	nextMediaID  uint64
 	quality      map[uint32]*quality // by SSRC
 	gone         totals              // counters of transports that were closed

@@ -28,6 +28,7 @@ const (
 	errLimit           reason = "invalid limit, must be >= 0"
 	errToTagNotFound   reason = "To-tag not found"
 	errNoLabel         reason = "No monologue matching the given label"
+	errBadAddress      reason = "Failed to parse network address"
 	errNoAddress       reason = "Failed to match address to any tag"
 	errNoSuchFromTag   reason = "From-tag given, but no such tag exists"
 	errNoParty         reason = "No participant party specified"

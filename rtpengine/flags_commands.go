@@ -40,4 +40,7 @@ func commandRows() []FlagRow {
 // commandsDone are the commands that this build carries out.
 var commandsDone = map[string]bool{
 	"ping": true, "offer": true, "answer": true, "delete": true, "query": true, "list": true, "statistics": true,
+	"block media": true, "unblock media": true, "silence media": true, "unsilence media": true,
+	"block DTMF": true, "unblock DTMF": true,
+	"publish": true, "subscribe request": true, "subscribe answer": true, "unsubscribe": true,
 }

@@ -23,6 +23,7 @@ type Media struct {
 	local   *localPort   // in use; nil: none, or the bundle's
 	spares  []*localPort // earlier ones, still forwarding: the far end may not know better yet
 	echo    EchoMode     // media-echo
+	label   string       // of SIPREC
 	grouped bool         // in a BUNDLE group of its party
 	bundle  *Media       // not nil: the section whose transport this one shares
 
@@ -54,6 +55,7 @@ type subscription struct {
 	blocked     bool // block media for this flow
 	silenced    bool // silence media for this flow
 	egress      bool // subscribed to what from receives
+	blockDTMF   bool
 	mirrorRTCP  bool // RTCP of the subscriber goes back to the source
 }
 

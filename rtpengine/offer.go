@@ -163,6 +163,7 @@ func (c *Call) runOffer(from, to *Participant, s *sdp.Session, f *Flags) (body [
 	n.commit()
 	body = n.print(true)
 	c.apply()
+	from.lateFragments()
 	return body, transcodingWarning(n.missing), nil
 }
 

@@ -52,6 +52,11 @@ func (m *Media) route() relay.Route {
 			r.Sinks = append(r.Sinks, sink)
 		}
 	}
+	for _, s := range m.sources {
+		if t := s.from.transport(); s.mirrorRTCP && t != nil {
+			r.Sinks = append(r.Sinks, relay.Sink{To: t, MuteRTP: true, Feedback: s.from.leg.Protocol.IsAVPF()})
+		}
+	}
 	if m.echo == EchoBoth || m.echo == EchoBackward {
 		r.Sinks = []relay.Sink{{To: m.transport(), Feedback: m.leg.Protocol.IsAVPF()}}
 	}
@@ -71,7 +76,7 @@ func (s *subscription) sink() (relay.Sink, bool) {
 		MuteRTP:  to.rtp() && !to.receives() || s.blocked,
 		PTMap:    payloadMap(to.Codecs, from.Codecs, from.Shown),
 	}
-	if s.from.party.blockDTMF {
+	if s.from.party.blockDTMF || s.blockDTMF {
 		k.PTMap = withoutDTMF(k.PTMap, from.Codecs)
 	}
 	if s.to.bundled() && to.MID != "" && to.MIDExt > 0 {

@@ -1,0 +1,73 @@
+package rtpengine
+
+import (
+	"net/netip"
+	"slices"
+)
+
+// selection finds the parties that a command is about: by label, by address, by from-tag, or all of them. A directional
+// command honours the from-tag only with the flag of that name, since proxies send one along with everything.
+func (c *Call) selection(f *Flags, directional bool) ([]*Participant, error) {
+	switch {
+	case f.Label != "":
+		for _, p := range c.alive() {
+			if p.Label == f.Label {
+				return []*Participant{p}, nil
+			}
+		}
+		return nil, errNoLabel
+	case f.HasAddress && !f.Address.IsValid():
+		return nil, errBadAddress
+	case f.HasAddress:
+		for _, p := range c.alive() {
+			if p.sends(f.Address) {
+				return []*Participant{p}, nil
+			}
+		}
+		return nil, errNoAddress
+	case f.FromTag != "" && (!directional || f.Directional):
+		p := c.participant(f.FromTag)
+		if p == nil || p.deleted {
+			return nil, errNoSuchFromTag
+		}
+		return []*Participant{p}, nil
+	}
+	return c.alive(), nil
+}
+
+// sends tells whether the party's SDP names the address.
+func (p *Participant) sends(a netip.Addr) bool {
+	return p.in != nil && slices.ContainsFunc(p.Medias, func(m *Media) bool {
+		return m.leg.In != nil && connectionAddr(p.in, m.leg.In) == a
+	})
+}
+
+// receiver is the party of to-tag or to-label that a single flow goes to; nil without either.
+func (c *Call) receiver(f *Flags) (*Participant, error) {
+	switch {
+	case f.ToTag != "":
+		if p := c.participant(f.ToTag); p != nil && !p.deleted {
+			return p, nil
+		}
+		return nil, errFlowToTag
+	case f.ToLabel != "":
+		for _, p := range c.alive() {
+			if p.Label == f.ToLabel {
+				return p, nil
+			}
+		}
+		return nil, errFlowToLabel
+	}
+	return nil, nil
+}
+
+// counts tells whether a subscription belongs to the kind that the key all names.
+func (a AllMode) counts(s *subscription) bool {
+	switch a {
+	case AllOfferAnswer:
+		return s.offerAnswer
+	case AllExceptOfferAnswer:
+		return !s.offerAnswer
+	}
+	return true
+}
