@@ -10,6 +10,20 @@ type answer struct {
 	Sections []section // "reply" first, then the SDP's
 }
 
+// verdict is what the reply says about success.
+func (a answer) verdict() []string {
+	if len(a.Sections) == 0 {
+		return nil
+	}
+	var out []string
+	for _, l := range a.Sections[0].Lines {
+		if strings.HasPrefix(l, "result = ") || strings.HasPrefix(l, "error-reason = ") || l == "silence" {
+			out = append(out, l)
+		}
+	}
+	return out
+}
+
 // difference is a line that one side has and the other lacks, or has elsewhere.
 type difference struct {
 	Step    int // index in the sequence
@@ -19,9 +33,13 @@ type difference struct {
 	Reason  string // the rule that explains it, empty if none does
 }
 
-// compare tells how two answers differ. With ordered, order counts inside a section.
+// compare tells how two answers differ. With ordered, order counts inside a section. Where one side refuses and the other
+// does not, only that is told.
 func compare(step int, ours, peer answer, ordered bool) []difference {
 	var out []difference
+	if a, b := ours.verdict(), peer.verdict(); !slices.Equal(a, b) {
+		ours, peer = answer{[]section{{"reply", a}}}, answer{[]section{{"reply", b}}}
+	}
 	for i := range max(len(ours.Sections), len(peer.Sections)) {
 		a, b := at(ours.Sections, i), at(peer.Sections, i)
 		name := a.Name

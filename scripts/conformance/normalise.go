@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"regexp"
 	"strconv"
 	"strings"
@@ -140,6 +141,9 @@ type section struct {
 // sections splits a body and replaces what is random.
 func (s *symbols) sections(body string) []section {
 	out := []section{{Name: "session"}}
+	// A foundation only groups the candidates of one body, RFC 8445 section 5.1.1.3.
+	s.count["foundation"] = 0
+	maps.DeleteFunc(s.names, func(key, _ string) bool { return strings.HasPrefix(key, "foundation ") })
 	for line := range strings.SplitSeq(strings.TrimRight(body, "\r\n"), "\n") {
 		line = strings.TrimSuffix(line, "\r")
 		if kind, ok := strings.CutPrefix(line, "m="); ok {
