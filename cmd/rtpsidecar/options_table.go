@@ -28,7 +28,7 @@ var generalOptions = []option{
 		into: func(s *settings) any { return &s.foreground }},
 	{name: "pidfile", short: "p", kind: text, arg: "FILE", tier: 'A', help: "write the process id there once ready",
 		into: func(s *settings) any { return &s.pidfile }},
-	{name: "software-id", kind: text, def: "rtpsidecar", tier: 'B', help: "what we call ourselves in SDP and STUN",
+	{name: "software-id", kind: text, def: "rtpsidecar", tier: 'B', help: "what we call ourselves in SDP and STUN; under the name rtpengine the default is rtpengine-rtpsidecar",
 		into: func(s *settings) any { return &s.engine.SoftwareID }},
 	{name: "templates", kind: text, arg: "SECTION", tier: 'B', help: "section of the config file with flag strings by name",
 		into: func(s *settings) any { return &s.templatesSection }},

@@ -22,7 +22,7 @@ import (
 )
 
 // serve runs the daemon until ctx ends. asReference: it was started under the name rtpengine, so it goes to the
-// background unless told otherwise, and logs on syslog.
+// background unless told otherwise, logs on syslog and begins its software id with that name.
 func serve(ctx context.Context, env env, args []string, asReference bool) error {
 	s, err := parseOptions(args)
 	switch {
@@ -41,6 +41,9 @@ func serve(ctx context.Context, env env, args []string, asReference bool) error 
 	}
 	if err := s.finish(ctx, env.network); err != nil {
 		return usageError{err}
+	}
+	if asReference && s.engine.SoftwareID == rtpengine.DefaultConfig().SoftwareID {
+		s.engine.SoftwareID = "rtpengine-" + s.engine.SoftwareID // tools look for the reference's name in STUN and SDP
 	}
 	toSyslog := asReference && !s.logStderr
 	log, level, logCloser := newLogger(s, env.stderr, toSyslog)
