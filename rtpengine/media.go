@@ -54,7 +54,6 @@ type subscription struct {
 	offerAnswer bool // one half of a dialogue; else publish and subscribe
 	blocked     bool // block media for this flow
 	silenced    bool // silence media for this flow
-	egress      bool // subscribed to what from receives
 	blockDTMF   bool
 	mirrorRTCP  bool // RTCP of the subscriber goes back to the source
 }

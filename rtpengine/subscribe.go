@@ -91,12 +91,6 @@ func (c *Call) sourcesFor(f *Flags) ([]*Media, error) {
 			if p.in == nil || !m.leg.Seen || m.leg.Rejected || m.transport() == nil || p.onlyListens() {
 				continue
 			}
-			if f.Egress {
-				for _, s := range m.sources {
-					list = append(list, s.from)
-				}
-				continue
-			}
 			list = append(list, m)
 		}
 	}
@@ -158,15 +152,29 @@ func (c *Call) offerSources(to *Participant, src *sdp.Session, sources []*Media,
 				return nil, err
 			}
 		}
-		s := link(p.am, p.bm, false)
-		s.mirrorRTCP, s.egress = f.MirrorRTCP, f.Egress
-		if f.Bidirectional {
-			link(p.bm, p.am, false)
+		from := []*Media{p.am}
+		if f.Egress {
+			from = p.am.heard()
+		}
+		for _, m := range from {
+			link(m, p.bm, false).mirrorRTCP = f.MirrorRTCP
+			if f.Bidirectional {
+				link(p.bm, m, false)
+			}
 		}
 	}
 	body := n.print(true)
 	c.apply()
 	return body, nil
+}
+
+// heard are the media that m's party is sent.
+func (m *Media) heard() []*Media {
+	var list []*Media
+	for _, s := range m.sources {
+		list = append(list, s.from)
+	}
+	return list
 }
 
 // describeSources adds what a session recording client needs to know about the sections.
