@@ -15,17 +15,17 @@ type collector struct{ e *Engine }
 // Describe announces nothing: labels depend on clients and interfaces, so the collector is unchecked.
 func (collector) Describe(chan<- *prometheus.Desc) {}
 
-// family is one metric of the collector.
-type family struct {
+// metricFamily is one metric of the collector.
+type metricFamily struct {
 	desc *prometheus.Desc
 	kind prometheus.ValueType
 }
 
-func newFamily(kind prometheus.ValueType, name, help string, labels ...string) family {
-	return family{prometheus.NewDesc("rtpengine_"+name, help, labels, nil), kind}
+func newFamily(kind prometheus.ValueType, name, help string, labels ...string) metricFamily {
+	return metricFamily{prometheus.NewDesc("rtpengine_"+name, help, labels, nil), kind}
 }
 
-func (f family) emit(ch chan<- prometheus.Metric, value float64, labels ...string) {
+func (f metricFamily) emit(ch chan<- prometheus.Metric, value float64, labels ...string) {
 	ch <- prometheus.MustNewConstMetric(f.desc, f.kind, value, labels...)
 }
 
@@ -68,7 +68,7 @@ var (
 
 // quantity is a measured quantity: sum, sum of squares and number of samples.
 type quantity struct {
-	sum, squares, samples family
+	sum, squares, samples metricFamily
 }
 
 func newQuantity(name, help string) quantity {
