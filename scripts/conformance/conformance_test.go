@@ -141,12 +141,38 @@ func TestEquations(t *testing.T) {
 		{"fmtp-parameters-sorted", "v=0,c=IN IP4 1.2.3.4,a=extmap-allow-mixed|m=,a=fmtp:96 a=1;b=2|m=,c=IN IP4 5.6.7.8"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
+			both := [2]answer{{in()}, {in()}}
+			equations[c.name](&both, "")
 			var parts []string
-			for _, s := range equations[c.name](in())[1:] {
+			for _, s := range both[0].Sections[1:] {
 				parts = append(parts, strings.Join(s.Lines, ","))
 			}
 			if got := strings.Join(parts, "|"); got != c.want {
 				t.Errorf("got  %s\nwant %s", got, c.want)
+			}
+		})
+	}
+}
+
+func TestEquationsWithBody(t *testing.T) {
+	section := func(lines ...string) answer { return answer{[]section{{"audio 1", lines}}} }
+	for _, c := range []struct {
+		name, sent string
+		ours, peer answer
+		equal      bool
+	}{
+		{"fmtp-as-sent", "a=fmtp:96 b;a", section("m=", "a=fmtp:111 b;a"), section("m=", "a=fmtp:111 a; b"), true},
+		{"fmtp-as-sent", "a=fmtp:96 c", section("m=", "a=fmtp:111 b;a"), section("m=", "a=fmtp:111 a; b"), false},
+		{"codec-number-mapped", "a=rtpmap:101 telephone-event/8000",
+			section("m=audio 1 RTP/AVP 0 126", "a=rtpmap:126 telephone-event/8000", "a=fmtp:126 0-15"), section("m=audio 1 RTP/AVP 0"), true},
+		{"codec-number-mapped", "a=rtpmap:126 telephone-event/8000",
+			section("m=audio 1 RTP/AVP 0 126", "a=rtpmap:126 telephone-event/8000"), section("m=audio 1 RTP/AVP 0"), false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			both := [2]answer{c.ours, c.peer}
+			equations[c.name](&both, c.sent)
+			if got := len(compare(0, both[0], both[1], true)) == 0; got != c.equal {
+				t.Errorf("equal: %v, want %v: %v", got, c.equal, both)
 			}
 		})
 	}

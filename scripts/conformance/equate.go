@@ -6,29 +6,45 @@ import (
 	"strings"
 )
 
-// equations are the changes a rule may ask for: each brings two forms of the same meaning to one.
-var equations = map[string]func([]section) []section{
-	"connection-per-section": connectionPerSection,
-	"session-attribute-down": sessionAttributesDown,
-	"fmtp-parameters-sorted": fmtpSorted,
+// An equation is a change that a rule may ask for: it brings two forms of the same meaning to one. The first answer is
+// ours, the second the peer's; sent is the body of the message. It may replace sections, not change them.
+type equation func(both *[2]answer, sent string)
+
+var equations = map[string]equation{
+	"connection-per-section": onEach(connectionPerSection),
+	"session-attribute-down": onEach(sessionAttributesDown),
+	"fmtp-parameters-sorted": onEach(fmtpSorted),
+	"fmtp-as-sent":           fmtpAsSent,
+	"codec-number-mapped":    codecNumberMapped,
 }
 
 // equate applies the rules that ask for it to both answers and tells which changed something.
-func equate(rules []*rule, both *[2]answer) (applied []string) {
+func equate(rules []*rule, both *[2]answer, sent string) (applied []string) {
 	for _, r := range rules {
 		change := equations[r.Apply]
 		if change == nil {
 			continue
 		}
-		different := [2][]section{change(both[0].Sections), change(both[1].Sections)}
-		// Only where the two sides differ in the form there is something to explain.
-		if before, after := compare(0, both[0], both[1], false), compare(0, answer{different[0]}, answer{different[1]}, false); len(before) != len(after) {
+		before := compare(0, both[0], both[1], false)
+		if len(before) == 0 {
+			return applied
+		}
+		change(both, sent)
+		// A change in form that both sides need alike explains nothing.
+		if len(compare(0, both[0], both[1], false)) != len(before) {
 			r.used++
 			applied = append(applied, r.Name)
 		}
-		both[0].Sections, both[1].Sections = different[0], different[1]
 	}
 	return applied
+}
+
+func onEach(change func([]section) []section) equation {
+	return func(both *[2]answer, _ string) {
+		for i := range both {
+			both[i].Sections = change(both[i].Sections)
+		}
+	}
 }
 
 // connectionPerSection gives every section the session's c= line where it has none of its own, and takes the session's
@@ -86,6 +102,78 @@ func fmtpSorted(in []section) []section {
 				out[i].Lines[k] = head + " " + strings.Join(words, ";")
 			}
 		}
+	}
+	return out
+}
+
+// fmtpAsSent takes our format line for the peer's where ours is what the other party sent, letter for letter.
+func fmtpAsSent(both *[2]answer, sent string) {
+	for i, ours := range both[0].Sections {
+		peer := at(both[1].Sections, i)
+		lines := slices.Clone(peer.Lines)
+		for _, l := range ours.Lines {
+			head, params, ok := strings.Cut(l, " ")
+			if !ok || !strings.HasPrefix(head, "a=fmtp:") || !strings.Contains(sent, " "+params) {
+				continue
+			}
+			if k := slices.IndexFunc(lines, func(p string) bool { return strings.HasPrefix(p, head+" ") }); k >= 0 {
+				lines[k] = l
+			}
+		}
+		if i < len(both[1].Sections) {
+			both[1].Sections = slices.Clone(both[1].Sections)
+			both[1].Sections[i].Lines = lines
+		}
+	}
+}
+
+var rtpmap = regexp.MustCompile(`(?m)^a=rtpmap:(\d+) ([^\s]+)`)
+
+// codecNumberMapped leaves out of ours the codecs that the peer has not, if the message names them under another payload
+// number.
+func codecNumberMapped(both *[2]answer, sent string) {
+	for i, ours := range both[0].Sections {
+		peer := at(both[1].Sections, i)
+		if len(ours.Lines) == 0 || len(peer.Lines) == 0 || !strings.HasPrefix(ours.Lines[0], "m=") {
+			continue
+		}
+		theirs := strings.Fields(peer.Lines[0])
+		for _, m := range rtpmap.FindAllStringSubmatch(strings.Join(ours.Lines, "\n"), -1) {
+			number, codec := m[1], m[2]
+			if slices.Contains(theirs, number) || !renumbered(sent, number, codec) {
+				continue
+			}
+			both[0].Sections = slices.Clone(both[0].Sections)
+			both[0].Sections[i].Lines = withoutCodec(both[0].Sections[i].Lines, number)
+		}
+	}
+}
+
+// renumbered tells whether a body names the codec, but not under this number.
+func renumbered(body, number, codec string) bool {
+	found := false
+	for _, m := range rtpmap.FindAllStringSubmatch(body, -1) {
+		if strings.EqualFold(m[2], codec) {
+			if m[1] == number {
+				return false
+			}
+			found = true
+		}
+	}
+	return found
+}
+
+func withoutCodec(lines []string, number string) []string {
+	var out []string
+	for i, l := range lines {
+		if i == 0 {
+			words := strings.Fields(l)
+			l = strings.Join(slices.DeleteFunc(words, func(w string) bool { return w == number }), " ")
+		}
+		if attribute, _, _ := strings.Cut(l, " "); strings.HasSuffix(attribute, ":"+number) {
+			continue // a=rtpmap, a=fmtp, a=rtcp-fb
+		}
+		out = append(out, l)
 	}
 	return out
 }

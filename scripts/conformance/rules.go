@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 
 	"gopkg.in/yaml.v3"
@@ -19,12 +20,12 @@ type rule struct {
 
 	Section pattern // "reply", "session", "audio 1"
 	Line    pattern
-	Without pattern // the other side's section has no line like it
-	With    pattern // the other side's section has one
-	Step    pattern // a line "key=value" of this step's message, for example "command=offer"
-	Earlier pattern // the same of an earlier step
-	Body    pattern // a line of this step's SDP
-	Name_   pattern `yaml:"sequence"` // the sequence's name
+	Without pattern  // the other side's section has no line like it
+	With    pattern  // the other side's section has one
+	Step    patterns // each has a line "key=value" of this step's message, for example "command=offer"
+	Earlier patterns // the same of one earlier step
+	Body    pattern  // a line of this step's SDP
+	Name_   pattern  `yaml:"sequence"` // the sequence's name
 
 	// Apply names a change made to both bodies before they are compared (equate.go), for forms that mean the same. Such a
 	// rule has no conditions.
@@ -55,6 +56,35 @@ func (p pattern) holds(lines ...string) bool {
 		}
 	}
 	return false
+}
+
+// patterns are one or several expressions in a file.
+type patterns []pattern
+
+// UnmarshalYAML takes a string or a list of strings.
+func (ps *patterns) UnmarshalYAML(n *yaml.Node) error {
+	nodes := []*yaml.Node{n}
+	if n.Kind == yaml.SequenceNode {
+		nodes = n.Content
+	}
+	for _, n := range nodes {
+		var p pattern
+		if err := p.UnmarshalYAML(n); err != nil {
+			return err
+		}
+		*ps = append(*ps, p)
+	}
+	return nil
+}
+
+func (ps patterns) hold(s step) bool {
+	lines := messageLines(s)
+	for _, p := range ps {
+		if !p.holds(lines...) {
+			return false
+		}
+	}
+	return true
 }
 
 // loadRules reads rules.yaml and keeps those for the peer's major version.
@@ -121,18 +151,12 @@ func (r *rule) matches(seq sequence, replies [][2]answer, d difference) bool {
 	if !r.Section.holds(d.Section) || !r.Line.holds(d.Line) || !r.Name_.holds(seq.Name) {
 		return false
 	}
-	if !r.Step.holds(messageLines(seq.Steps[d.Step])...) ||
+	if !r.Step.hold(seq.Steps[d.Step]) ||
 		!r.Body.holds(strings.Split(strings.ReplaceAll(seq.Steps[d.Step].Body, "\r", ""), "\n")...) {
 		return false
 	}
-	if r.Earlier.Regexp != nil {
-		var lines []string
-		for _, s := range seq.Steps[:d.Step] {
-			lines = append(lines, messageLines(s)...)
-		}
-		if !r.Earlier.holds(lines...) {
-			return false
-		}
+	if r.Earlier != nil && !slices.ContainsFunc(seq.Steps[:d.Step], r.Earlier.hold) {
+		return false
 	}
 	if r.With.Regexp == nil && r.Without.Regexp == nil {
 		return true
