@@ -16,22 +16,23 @@ var equations = map[string]equation{
 	"fmtp-parameters-sorted": onEach(fmtpSorted),
 	"fmtp-as-sent":           fmtpAsSent,
 	"codec-number-mapped":    codecNumberMapped,
+	"any-order":              onEach(anyOrder),
 }
 
 // equate applies the rules that ask for it to both answers and tells which changed something.
-func equate(rules []*rule, both *[2]answer, sent string) (applied []string) {
+func equate(rules []*rule, both *[2]answer, seq sequence, step int, ordered bool) (applied []string) {
 	for _, r := range rules {
 		change := equations[r.Apply]
-		if change == nil {
+		if change == nil || !r.concerns(seq, step) {
 			continue
 		}
-		before := compare(0, both[0], both[1], false)
+		before := compare(0, both[0], both[1], ordered)
 		if len(before) == 0 {
 			return applied
 		}
-		change(both, sent)
+		change(both, seq.Steps[step].Body)
 		// A change in form that both sides need alike explains nothing.
-		if len(compare(0, both[0], both[1], false)) != len(before) {
+		if len(compare(0, both[0], both[1], ordered)) != len(before) {
 			r.used++
 			applied = append(applied, r.Name)
 		}
@@ -45,6 +46,15 @@ func onEach(change func([]section) []section) equation {
 			both[i].Sections = change(both[i].Sections)
 		}
 	}
+}
+
+// anyOrder forgets the order of the lines within a section.
+func anyOrder(in []section) []section {
+	out := slices.Clone(in)
+	for i := range out {
+		out[i].Lines = slices.Sorted(slices.Values(out[i].Lines))
+	}
+	return out
 }
 
 // connectionPerSection gives every section the session's c= line where it has none of its own, and takes the session's
@@ -130,7 +140,7 @@ func fmtpAsSent(both *[2]answer, sent string) {
 var rtpmap = regexp.MustCompile(`(?m)^a=rtpmap:(\d+) ([^\s]+)`)
 
 // codecNumberMapped leaves out of ours the codecs that the peer has not, if the message names them under another payload
-// number.
+// number, and out of the peer's those numbers.
 func codecNumberMapped(both *[2]answer, sent string) {
 	for i, ours := range both[0].Sections {
 		peer := at(both[1].Sections, i)
@@ -140,27 +150,29 @@ func codecNumberMapped(both *[2]answer, sent string) {
 		theirs := strings.Fields(peer.Lines[0])
 		for _, m := range rtpmap.FindAllStringSubmatch(strings.Join(ours.Lines, "\n"), -1) {
 			number, codec := m[1], m[2]
-			if slices.Contains(theirs, number) || !renumbered(sent, number, codec) {
+			was, ok := renumbered(sent, number, codec)
+			if slices.Contains(theirs, number) || !ok {
 				continue
 			}
-			both[0].Sections = slices.Clone(both[0].Sections)
-			both[0].Sections[i].Lines = withoutCodec(both[0].Sections[i].Lines, number)
+			for k, n := range [2]string{number, was} {
+				both[k].Sections = slices.Clone(both[k].Sections)
+				both[k].Sections[i].Lines = withoutCodec(both[k].Sections[i].Lines, n)
+			}
 		}
 	}
 }
 
-// renumbered tells whether a body names the codec, but not under this number.
-func renumbered(body, number, codec string) bool {
-	found := false
+// renumbered tells under which number a body names the codec, if not under this one.
+func renumbered(body, number, codec string) (was string, ok bool) {
 	for _, m := range rtpmap.FindAllStringSubmatch(body, -1) {
 		if strings.EqualFold(m[2], codec) {
 			if m[1] == number {
-				return false
+				return "", false
 			}
-			found = true
+			was, ok = m[1], true
 		}
 	}
-	return found
+	return was, ok
 }
 
 func withoutCodec(lines []string, number string) []string {

@@ -27,8 +27,8 @@ type rule struct {
 	Body    pattern  // a line of this step's SDP
 	Name_   pattern  `yaml:"sequence"` // the sequence's name
 
-	// Apply names a change made to both bodies before they are compared (equate.go), for forms that mean the same. Such a
-	// rule has no conditions.
+	// Apply names a change made to both answers before they are compared (equate.go), for forms that mean the same. Such a
+	// rule has conditions on the messages only.
 	Apply string
 
 	Whole bool // explains all differences of the step
@@ -148,30 +148,33 @@ func (r *rule) matches(seq sequence, replies [][2]answer, d difference) bool {
 	if r.Apply != "" || r.Side == "ours" && !d.Ours || r.Side == "peer" && d.Ours {
 		return false
 	}
-	if !r.Section.holds(d.Section) || !r.Line.holds(d.Line) || !r.Name_.holds(seq.Name) {
-		return false
-	}
-	if !r.Step.hold(seq.Steps[d.Step]) ||
-		!r.Body.holds(strings.Split(strings.ReplaceAll(seq.Steps[d.Step].Body, "\r", ""), "\n")...) {
-		return false
-	}
-	if r.Earlier != nil && !slices.ContainsFunc(seq.Steps[:d.Step], r.Earlier.hold) {
+	if !r.Section.holds(d.Section) || !r.Line.holds(d.Line) || !r.concerns(seq, d.Step) {
 		return false
 	}
 	if r.With.Regexp == nil && r.Without.Regexp == nil {
 		return true
 	}
-	other := replies[d.Step][0] // [0] ours, [1] the peer's
-	if d.Ours {
-		other = replies[d.Step][1]
-	}
-	var lines []string
-	for _, s := range other.Sections {
-		if s.Name == d.Section {
-			lines = s.Lines
+	var lines [2][]string // ours, the peer's
+	for i, a := range replies[d.Step] {
+		for _, s := range a.Sections {
+			if s.Name == d.Section {
+				lines[i] = s.Lines
+			}
 		}
 	}
-	return r.With.holds(lines...) && (r.Without.Regexp == nil || !r.Without.holds(lines...))
+	other := lines[0]
+	if d.Ours {
+		other = lines[1]
+	}
+	return r.With.holds(slices.Concat(lines[0], lines[1])...) && (r.Without.Regexp == nil || !r.Without.holds(other...))
+}
+
+// concerns tells whether the conditions on the messages hold for a step.
+func (r *rule) concerns(seq sequence, step int) bool {
+	s := seq.Steps[step]
+	return r.Name_.holds(seq.Name) && r.Step.hold(s) &&
+		r.Body.holds(strings.Split(strings.ReplaceAll(s.Body, "\r", ""), "\n")...) &&
+		(r.Earlier == nil || slices.ContainsFunc(seq.Steps[:step], r.Earlier.hold))
 }
 
 // messageLines is a step's dictionary as "key=value", a line for each member of a list; without the SDP.

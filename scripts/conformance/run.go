@@ -72,7 +72,7 @@ func run(seq sequence, ours, peer *daemon.Daemon, rules []*rule, ordered bool) o
 				out.Err = errors.Join(out.Err, fmt.Errorf("step %d %s: %s: %w", i+1, s.command(), [2]string{"ours", "peer"}[k], err))
 			}
 		}
-		for _, name := range equate(rules, &both, s.Body) {
+		for _, name := range equate(rules, &both, seq, i, ordered) {
 			if !slices.Contains(out.Applied, name) {
 				out.Applied = append(out.Applied, name)
 			}
