@@ -233,3 +233,10 @@ func TestPlainCall(t *testing.T) {
 		t.Errorf("query after delete: %+v", r)
 	}
 }
+
+func named(name string) relay.Interface { return relay.Interface{Name: name} }
+
+func testInterface(name, base, addr string) Interface {
+	a := netip.MustParseAddr(addr)
+	return Interface{Interface: relay.Interface{Name: name, Local: a, Advertised: a}, Base: base}
+}
