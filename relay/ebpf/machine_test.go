@@ -1,0 +1,122 @@
+//go:build linux && (amd64 || arm64)
+
+package ebpf
+
+import (
+	"errors"
+	"net/netip"
+	"os"
+	"os/exec"
+	"runtime"
+	"strings"
+	"testing"
+
+	"github.com/vishvananda/netns"
+	"go.uber.org/goleak"
+	"golang.org/x/sys/unix"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// needBPF skips where programs may not be loaded or namespaces made; whatever fails after it is a failure.
+func needBPF(t testing.TB) {
+	t.Helper()
+	var hdr unix.CapUserHeader
+	var data [2]unix.CapUserData
+	hdr.Version = unix.LINUX_CAPABILITY_VERSION_3
+	if err := unix.Capget(&hdr, &data[0]); err != nil {
+		t.Skip("CAPABILITIES UNKNOWN:", err)
+	}
+	for name, bit := range map[string]int{"CAP_NET_ADMIN": unix.CAP_NET_ADMIN, "CAP_SYS_ADMIN": unix.CAP_SYS_ADMIN} {
+		if data[bit/32].Effective>>(bit%32)&1 == 0 {
+			t.Skipf("NEEDS %s", name)
+		}
+	}
+}
+
+// newNamespace gives the test's thread a network namespace of its own, with the loopback interface up.
+func newNamespace(t testing.TB) {
+	t.Helper()
+	needBPF(t)
+	runtime.LockOSThread()
+	old, err := netns.Get()
+	if err != nil {
+		t.Fatal(err)
+	}
+	ns, err := netns.New()
+	if err != nil {
+		old.Close()
+		runtime.UnlockOSThread()
+		if errors.Is(err, os.ErrPermission) {
+			t.Skip("NAMESPACES ARE NOT ALLOWED HERE: ", err)
+		}
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		ns.Close()
+		if err := netns.Set(old); err != nil {
+			t.Error(err)
+			return // the thread stays locked and ends with the goroutine
+		}
+		old.Close()
+		runtime.UnlockOSThread()
+	})
+	run(t, "ip link set lo up")
+}
+
+// run runs commands, one a line, in the thread's namespace.
+func run(t testing.TB, lines string) {
+	t.Helper()
+	for line := range strings.Lines(lines) {
+		args := strings.Fields(line)
+		if len(args) == 0 {
+			continue
+		}
+		if out, err := exec.Command(args[0], args[1:]...).CombinedOutput(); err != nil {
+			t.Fatalf("%s: %v\n%s", strings.TrimSpace(line), err, out)
+		}
+	}
+}
+
+// The addresses of bench tests: we have one, the peers two and three.
+var (
+	us4, peer4, far4 = ap("10.9.0.1:30000"), ap("10.9.0.2:4000"), ap("10.9.0.3:6000")
+	us6, peer6, far6 = ap("[2001:db8:9::1]:30000"), ap("[2001:db8:9::2]:4000"), ap("[2001:db8:9::3]:6000")
+	farMAC           = [6]byte{2, 0, 0, 0, 0, 3}
+)
+
+func ap(s string) netip.AddrPort { return netip.MustParseAddrPort(s) }
+
+// at is a with another port.
+func at(a netip.AddrPort, port uint16) netip.AddrPort { return netip.AddrPortFrom(a.Addr(), port) }
+
+// benchTable is a table that is attached nowhere, for test runs, in a namespace where peers are to be reached.
+func benchTable(t testing.TB, cfg Config) *kernelTable {
+	t.Helper()
+	newNamespace(t)
+	run(t, `
+		ip link add v0 type veth peer name v1
+		ip addr add 10.9.0.1/24 dev v0
+		ip addr add 2001:db8:9::1/64 dev v0 nodad
+		ip link set v0 up
+		ip link set v1 up
+		ip neigh add 10.9.0.2 lladdr 02:00:00:00:00:02 dev v0
+		ip neigh add 10.9.0.3 lladdr 02:00:00:00:00:03 dev v0
+		ip neigh add 2001:db8:9::2 lladdr 02:00:00:00:00:02 dev v0
+		ip neigh add 2001:db8:9::3 lladdr 02:00:00:00:00:03 dev v0
+	`)
+	cfg.Interfaces = []string{"absent0"}
+	if cfg.ahead == nil {
+		cfg.ahead = new(uint64)
+	}
+	table, err := Open(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := table.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return table.(*kernelTable)
+}

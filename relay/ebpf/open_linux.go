@@ -1,0 +1,165 @@
+//go:build 386 || amd64 || arm || arm64 || loong64 || mips64le || mipsle || ppc64le || riscv64
+
+package ebpf
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/features"
+	"github.com/cilium/ebpf/link"
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+)
+
+// Open loads the programs, attaches them, and keeps both up to date with interfaces, routes and neighbours of the
+// calling thread's network namespace until Close. Errors wrap ErrPermission and ErrUnsupported; the text names what is
+// missing.
+func Open(cfg Config) (_ Table, err error) {
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	if cfg.MaxFlows == 0 {
+		cfg.MaxFlows = defaultMaxFlows
+	}
+	t := &kernelTable{log: cfg.Log, ahead: Ahead, flows: make(map[FlowKey]*entry)}
+	if cfg.ahead != nil {
+		t.ahead = *cfg.ahead
+	}
+	for i := range cfg.MaxFlows {
+		t.free = append(t.free, uint32(cfg.MaxFlows-1-i))
+	}
+	var undo []func()
+	defer func() {
+		if err != nil {
+			for i := len(undo) - 1; i >= 0; i-- {
+				undo[i]()
+			}
+		}
+	}()
+
+	mode := cfg.Mode
+	if mode == ModeAuto {
+		mode = ModeTCX
+		if !haveTCX() {
+			mode = ModeClsact
+		}
+	}
+	if err := t.load(&cfg, mode); err != nil {
+		return nil, explain(err)
+	}
+	undo = append(undo, func() { t.objs.Close() })
+
+	nl, err := netlink.NewHandle(unix.NETLINK_ROUTE)
+	if err != nil {
+		return nil, fmt.Errorf("fast path: netlink: %w", err)
+	}
+	undo = append(undo, nl.Close)
+	t.paths = newPaths(nl)
+	t.paths.put = func(id uint32, p *rtpPath) error { return t.objs.Paths.Put(id, p) }
+	t.paths.remove = func(id uint32) { _ = t.objs.Paths.Delete(id) }
+	t.attach = &attacher{nl: nl, log: cfg.Log, mode: mode, names: cfg.Interfaces, tc: t.objs.RelayTc, xdp: t.objs.RelayXdp,
+		at: make(map[int]*attachment)}
+	if mode == ModeClsact || mode == ModeXDP && !haveTCX() {
+		if t.attach.owner, err = newOwner(); err != nil {
+			return nil, fmt.Errorf("fast path: owner: %w", err)
+		}
+	}
+	undo = append(undo, t.attach.close)
+	if err := t.beat(); err != nil {
+		return nil, fmt.Errorf("fast path: pulse: %w", err)
+	}
+	if t.watch, err = newWatcher(t); err != nil {
+		return nil, fmt.Errorf("fast path: watch: %w", err)
+	}
+	undo = append(undo, t.watch.close)
+	if err := t.sync(); err != nil {
+		return nil, explain(err)
+	}
+	for _, name := range cfg.Interfaces {
+		if !t.attached(name) {
+			cfg.Log.Warn("fast path waits for an interface", "interface", name)
+		}
+	}
+	return t, nil
+}
+
+// load puts maps and programs into the kernel.
+func (t *kernelTable) load(cfg *Config, mode Mode) error {
+	spec, err := loadRtp()
+	if err != nil {
+		return err
+	}
+	spec.Maps["flows"].MaxEntries = uint32(cfg.MaxFlows)
+	spec.Maps["states"].MaxEntries = uint32(cfg.MaxFlows)
+	spec.Maps["paths"].MaxEntries = uint32(cfg.MaxFlows * MaxSinks)
+	set := map[string]any{
+		"te": tables, "guard_rate": uint32(cfg.FloodGuard), "port_min": cfg.PortMin, "port_max": cfg.PortMax,
+		"pulse_ns": uint64(0), "csum_v6": uint64(0),
+	}
+	if mode == ModeClsact {
+		set["pulse_ns"] = uint64(pulseLimit)
+	}
+	// A kernel before 6.16 refuses the flag and needs none where checksums leave the host.
+	if v, err := features.LinuxVersionCode(); err == nil && v >= 6<<16|16<<8 {
+		set["csum_v6"] = uint64(1 << 7)
+	}
+	for name, value := range set {
+		if err := spec.Variables[name].Set(value); err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+	}
+	if mode != ModeXDP {
+		delete(spec.Programs, "relay_xdp")
+		var some struct {
+			rtpMaps
+			RelayTc    *ebpf.Program `ebpf:"relay_tc"`
+			RelayClose *ebpf.Program `ebpf:"relay_close"`
+		}
+		if err := spec.LoadAndAssign(&some, nil); err != nil {
+			return err
+		}
+		t.objs.rtpMaps, t.objs.RelayTc, t.objs.RelayClose = some.rtpMaps, some.RelayTc, some.RelayClose
+		return nil
+	}
+	return spec.LoadAndAssign(&t.objs, nil)
+}
+
+// haveTCX reports whether the kernel has TCX links.
+func haveTCX() bool {
+	_, err := link.QueryPrograms(link.QueryOptions{Target: 1, Attach: ebpf.AttachTCXIngress})
+	return err == nil || errors.Is(err, unix.ENODEV) || errors.Is(err, unix.ENOENT)
+}
+
+// explain says what is missing.
+func explain(err error) error {
+	switch {
+	case errors.Is(err, unix.EPERM) || errors.Is(err, unix.EACCES) && !isVerifier(err):
+		return fmt.Errorf("%w: %w", ErrPermission, err)
+	case errors.Is(err, ebpf.ErrNotSupported):
+		return fmt.Errorf("%w: %w", ErrUnsupported, err)
+	}
+	if v, e := features.LinuxVersionCode(); e == nil && v < minKernel {
+		return unsupported("kernel %d.%d, needed is %d.%d: %v", v>>16, v>>8&0xff, minKernel>>16, minKernel>>8&0xff, err)
+	}
+	return fmt.Errorf("fast path: %w", err)
+}
+
+// minKernel is what the programs are tested to load on.
+const minKernel = 6<<16 | 1<<8
+
+func isVerifier(err error) bool {
+	var v *ebpf.VerifierError
+	return errors.As(err, &v)
+}
+
+func (t *kernelTable) attached(name string) bool {
+	for _, at := range t.attach.at {
+		if at.name == name {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,296 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
+/*
+ * SRTP on the scratch buffer: AES in counter mode by tables, HMAC-SHA1 from saved states, packet indices.
+ *
+ * Each global function is verified once, by itself, so that loops around it cost the verifier a handful of
+ * instructions a round. Offsets are masked where they are used: the verifier then needs to know nothing about them.
+ */
+#pragma once
+
+#include "kernel.h"
+
+#define MAX_PAYLOAD 1536 /* bytes of a UDP payload that are transformed here; longer ones go up */
+
+/* The three regions of scratch.b. A message is followed by up to 76 bytes of hash padding. */
+#define IN 0
+#define OUT 2048
+#define AUX 4096
+#define OFFSETS 8191 /* mask of all offsets */
+
+/* One direction of one key, expanded. */
+struct transform {
+	u32 rk[60]; /* AES round keys, big-endian words, the last at the end: AES-128 starts at 16, AES-192 at 8 */
+	u32 inner[5], outer[5]; /* SHA-1 after the two key blocks of HMAC */
+	u32 salt[4];            /* session salt, big-endian words, the last two bytes 0 */
+	u8 on;
+	u8 rounds; /* 10, 12 or 14; 0: not encrypted */
+	u8 tag_len; /* 4 or 10 */
+	u8 pad;
+};
+
+/* What a CPU works on. One packet at a time: nothing interrupts a program on its CPU but what never runs one. */
+struct scratch {
+	u32 h[5], w[16]; /* SHA-1: state and message schedule */
+	u32 iv[4]; /* counter block, big-endian words */
+
+	/* the packet as received, network order where it says so */
+	u32 ssrc, timestamp;
+	u32 len;      /* UDP payload */
+	u32 room;     /* XDP: bytes behind the UDP header in the frame */
+	u32 head_len; /* RTP header */
+	u32 plain_len; /* RTP packet without tag */
+	u16 seq, check; /* check as it stands in the packet */
+	u16 sport;    /* network order */
+	u8 pt, family;
+	u32 saddr[4]; /* network order, IPv4 as ::ffff:0:0/96 */
+	u32 ifindex;
+	u8 xdp;       /* no clones and no neighbour look-up */
+	u8 copied;    /* the payload stands in IN */
+	u8 pad[2];
+
+	/* the packet as it stands now, network order */
+	u32 now_family, now_sum, now_pseudo, now_ports;
+
+	u32 skip; /* sinks that get nothing, a bit each */
+	u32 verdict;
+	u32 tag[3];
+	u64 index[8]; /* outgoing SRTP index of each sink */
+	u8 b[8192 + 512];
+};
+
+#define htons(x) ((u16)__builtin_bswap16(x))
+#define htonl(x) ((u32)__builtin_bswap32(x))
+#define ntohs htons
+#define ntohl htonl
+
+static inline_always void *at(struct scratch *c, u32 off)
+{
+	return c->b + (off & OFFSETS);
+}
+
+/* AES tables, filled in by the loader: te[0][x] = (2s, s, s, 3s) with s = S(x); te[n] is te[0] turned right by n bytes. */
+volatile const u32 te[4][256] = {};
+
+static inline_always u32 mix(u32 a, u32 b, u32 c, u32 d, u32 k)
+{
+	return te[0][a >> 24] ^ te[1][b >> 16 & 0xff] ^ te[2][c >> 8 & 0xff] ^ te[3][d & 0xff] ^ k;
+}
+
+static inline_always u32 last(u32 a, u32 b, u32 c, u32 d, u32 k)
+{
+	return (te[2][a >> 24] & 0xff000000) ^ (te[3][b >> 16 & 0xff] & 0x00ff0000) ^ (te[0][c >> 8 & 0xff] & 0x0000ff00) ^
+	       (te[1][d & 0xff] & 0x000000ff) ^ k;
+}
+
+#define ROUND(p)                                                                                                       \
+	do {                                                                                                           \
+		u32 a_ = mix(s0, s1, s2, s3, t->rk[p]), b_ = mix(s1, s2, s3, s0, t->rk[(p) + 1]);                       \
+		u32 c_ = mix(s2, s3, s0, s1, t->rk[(p) + 2]), d_ = mix(s3, s0, s1, s2, t->rk[(p) + 3]);                 \
+		s0 = a_, s1 = b_, s2 = c_, s3 = d_;                                                                    \
+	} while (0)
+
+/*
+ * aes_block XORs 16 bytes at from with the key stream block number i and writes them to to.
+ * Source: FIPS 197; the tables are those of the Rijndael proposal, section 5.2.1.
+ */
+global_function int aes_block(struct scratch *c, const struct transform *t, u32 from, u32 to, u32 i)
+{
+	if (!c || !t)
+		return -1;
+	u32 s0 = c->iv[0], s1 = c->iv[1], s2 = c->iv[2], s3 = c->iv[3] | (i & 0xffff);
+	if (t->rounds > 12) {
+		s0 ^= t->rk[0], s1 ^= t->rk[1], s2 ^= t->rk[2], s3 ^= t->rk[3];
+		ROUND(4);
+		ROUND(8);
+		ROUND(12);
+		ROUND(16);
+	} else if (t->rounds > 10) {
+		s0 ^= t->rk[8], s1 ^= t->rk[9], s2 ^= t->rk[10], s3 ^= t->rk[11];
+		ROUND(12);
+		ROUND(16);
+	} else {
+		s0 ^= t->rk[16], s1 ^= t->rk[17], s2 ^= t->rk[18], s3 ^= t->rk[19];
+	}
+	ROUND(20);
+	ROUND(24);
+	ROUND(28);
+	ROUND(32);
+	ROUND(36);
+	ROUND(40);
+	ROUND(44);
+	ROUND(48);
+	ROUND(52);
+	u32 *src = at(c, from), *dst = at(c, to);
+	dst[0] = src[0] ^ htonl(last(s0, s1, s2, s3, t->rk[56]));
+	dst[1] = src[1] ^ htonl(last(s1, s2, s3, s0, t->rk[57]));
+	dst[2] = src[2] ^ htonl(last(s2, s3, s0, s1, t->rk[58]));
+	dst[3] = src[3] ^ htonl(last(s3, s0, s1, s2, t->rk[59]));
+	return 0;
+}
+
+/*
+ * crypt encrypts or decrypts len bytes from from to to under the packet index. Up to 15 bytes behind the end of to are
+ * overwritten. Source: RFC 3711 section 4.1.1.
+ */
+global_function int crypt(struct scratch *c, const struct transform *t, u64 index, u32 fromto, u32 len)
+{
+	if (!c || !t)
+		return -1;
+	c->iv[0] = t->salt[0];
+	c->iv[1] = t->salt[1] ^ c->ssrc;
+	c->iv[2] = t->salt[2] ^ (u32)(index >> 16);
+	c->iv[3] = t->salt[3] ^ (u32)(index << 16);
+	u32 from = fromto & 0xffff, to = fromto >> 16;
+	for (u32 i = 0; i < MAX_PAYLOAD / 16; i++) {
+		if (i * 16 >= len)
+			break;
+		aes_block(c, t, from + i * 16, to + i * 16, i);
+	}
+	return 0;
+}
+
+#define ROL(x, n) ((x) << (n) | (x) >> (32 - (n)))
+
+/* SHA_STEP takes the function and the constant of the round, and the word of the message schedule. The schedule stays in
+ * memory: the compiler would take it onto a stack of which there are 512 bytes for all functions together. */
+#define SHA_STEP(f, k, word)                                                                                           \
+	do {                                                                                                           \
+		u32 x_ = ROL(a, 5) + (f) + e + (k) + (word);                                                           \
+		e = d, d = cc, cc = ROL(b, 30), b = a, a = x_;                                                         \
+		asm volatile("" ::: "memory");                                                                         \
+	} while (0)
+
+#define SHA_WORD(n)                                                                                                    \
+	(c->w[(n) & 15] = ROL(c->w[((n) + 13) & 15] ^ c->w[((n) + 8) & 15] ^ c->w[((n) + 2) & 15] ^ c->w[(n) & 15], 1))
+
+/* sha1_block takes the 64 bytes at off into c->h. Source: FIPS 180-4 section 6.1. */
+global_function int sha1_block(struct scratch *c, u32 off)
+{
+	if (!c)
+		return -1;
+	u32 *src = at(c, off);
+	u32 a = c->h[0], b = c->h[1], cc = c->h[2], d = c->h[3], e = c->h[4];
+#pragma unroll
+	for (int i = 0; i < 16; i++) {
+		u32 word = ntohl(src[i]);
+		c->w[i] = word;
+		SHA_STEP(d ^ (b & (cc ^ d)), 0x5a827999, word);
+	}
+#pragma unroll
+	for (int i = 16; i < 20; i++)
+		SHA_STEP(d ^ (b & (cc ^ d)), 0x5a827999, SHA_WORD(i));
+#pragma unroll
+	for (int i = 20; i < 40; i++)
+		SHA_STEP(b ^ cc ^ d, 0x6ed9eba1, SHA_WORD(i));
+#pragma unroll
+	for (int i = 40; i < 60; i++)
+		SHA_STEP((b & cc) | (d & (b | cc)), 0x8f1bbcdc, SHA_WORD(i));
+#pragma unroll
+	for (int i = 60; i < 80; i++)
+		SHA_STEP(b ^ cc ^ d, 0xca62c1d6, SHA_WORD(i));
+	c->h[0] += a, c->h[1] += b, c->h[2] += cc, c->h[3] += d, c->h[4] += e;
+	return 0;
+}
+
+/*
+ * authenticate computes the tag over the len bytes at off and the rollover counter, into c->h. Up to 76 bytes behind
+ * the message are overwritten. Source: RFC 3711 section 4.2.1, RFC 2104.
+ */
+global_function int authenticate(struct scratch *c, const struct transform *t, u32 off, u32 len, u32 roc)
+{
+	if (!c || !t || len > MAX_PAYLOAD)
+		return -1;
+	u32 end = len + 4, total = (end + 9 + 63) & ~63;
+	u64 *pad = at(c, off + end);
+#pragma unroll
+	for (int i = 0; i < 9; i++)
+		pad[i] = 0;
+	*(u8 *)pad = 0x80;
+	*(u32 *)at(c, off + len) = htonl(roc);
+	*(u32 *)at(c, off + total - 4) = htonl((64 + end) * 8);
+#pragma unroll
+	for (int i = 0; i < 5; i++)
+		c->h[i] = t->inner[i];
+	for (u32 i = 0; i < (MAX_PAYLOAD + 13 + 63) / 64; i++) {
+		if (i * 64 >= total)
+			break;
+		sha1_block(c, off + i * 64);
+	}
+	u32 *aux = at(c, AUX);
+#pragma unroll
+	for (int i = 0; i < 5; i++) {
+		aux[i] = htonl(c->h[i]);
+		c->h[i] = t->outer[i];
+	}
+	aux[5] = htonl(0x80000000);
+#pragma unroll
+	for (int i = 6; i < 15; i++)
+		aux[i] = 0;
+	aux[15] = htonl((64 + 20) * 8);
+	sha1_block(c, AUX);
+	return 0;
+}
+
+/* How far one SSRC has come; relay/srtp has the same. */
+struct progress {
+	u64 highest;   /* packet index: rollover counter and sequence number */
+	u64 window[2]; /* bit i of window[0] is highest-i, of window[1] highest-64-i */
+	u64 floor;     /* what is not above belongs to user space */
+	u64 started;   /* 0 or 1 */
+};
+
+/* guess is the index that seq most likely has, RFC 3711 section 3.3.1. */
+static inline_always u64 guess(const struct progress *p, u16 seq)
+{
+	if (!p->started)
+		return seq;
+	u64 cycle = p->highest & ~0xffffULL;
+	s32 top = p->highest & 0xffff, n = seq;
+	if (top < 0x8000) {
+		if (n - top > 0x8000 && cycle)
+			cycle -= 0x10000;
+	} else if (top - n > 0x8000) {
+		cycle += 0x10000;
+	}
+	return cycle | seq;
+}
+
+static inline_always int fresh(const struct progress *p, u64 index)
+{
+	if (!p->started || index > p->highest)
+		return 1;
+	u64 age = p->highest - index;
+	if (age < 64)
+		return !(p->window[0] >> age & 1);
+	if (age < 128)
+		return !(p->window[1] >> (age - 64) & 1);
+	return 0;
+}
+
+static inline_always void use(struct progress *p, u64 index)
+{
+	if (!p->started) {
+		p->started = 1;
+		p->highest = index;
+		p->window[0] = 1;
+		p->window[1] = 0;
+		return;
+	}
+	if (index <= p->highest) {
+		u64 age = p->highest - index;
+		if (age < 64)
+			p->window[0] |= 1ULL << age;
+		else if (age < 128)
+			p->window[1] |= 1ULL << (age - 64);
+		return;
+	}
+	u64 n = index - p->highest;
+	if (n < 64) {
+		p->window[1] = p->window[1] << n | p->window[0] >> 1 >> (63 - n);
+		p->window[0] = p->window[0] << n | 1;
+	} else {
+		p->window[1] = n < 128 ? p->window[0] << (n - 64) : 0;
+		p->window[0] = 1;
+	}
+	p->highest = index;
+}
