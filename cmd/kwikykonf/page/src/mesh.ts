@@ -63,6 +63,8 @@ export interface Member {
   phase: Phase;
   failure: FailureReason | null;
   leg: Leg | null;
+  /** When its last announcement or call came. */
+  heard: number;
 }
 
 export type Change = "joined" | "changed" | "left";
@@ -94,7 +96,6 @@ const maxAttempts = 4;
 
 interface Entry {
   member: Member;
-  heard: number; // when the last announcement or call came
   answered: number; // when the present leg was established, 0: it is not
   attempts: number; // calls that failed in a row
   stop: () => void; // cancels the phase's timer
@@ -197,13 +198,12 @@ export class Mesh {
   private meet(id: string, call: string, name: string, state: MediaState): Entry {
     const known = this.entries.get(id);
     if (known) {
-      known.heard = this.clock.now();
-      Object.assign(known.member, { call, name: name || known.member.name, state });
+      Object.assign(known.member, { call, name: name || known.member.name, state, heard: this.clock.now() });
       this.changed(known.member, "changed");
       return known;
     }
-    const member: Member = { id, call, name: name || "Guest", state, phase: "connecting", failure: null, leg: null };
-    const e: Entry = { member, heard: this.clock.now(), answered: 0, attempts: 0, stop: () => {} };
+    const member: Member = { id, call, name: name || "Guest", state, phase: "connecting", failure: null, leg: null, heard: this.clock.now() };
+    const e: Entry = { member, answered: 0, attempts: 0, stop: () => {} };
     this.entries.set(id, e);
     this.changed(member, "joined");
     return e;
@@ -317,7 +317,7 @@ export class Mesh {
   private forgetSilent(): void {
     const limit = this.clock.now() - timing.silence;
     for (const e of [...this.entries.values()]) {
-      if (!e.member.leg && e.heard < limit) this.remove(e);
+      if (!e.member.leg && e.member.heard < limit) this.remove(e);
     }
   }
 }

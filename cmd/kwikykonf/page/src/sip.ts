@@ -12,6 +12,7 @@ import {
   contentType, decodeAnnouncement, decodeState, cleanName, encodeAnnouncement, encodeState, isMemberId, stateHeader,
   type Announcement, type MediaState,
 } from "./protocol";
+import { Pulse } from "./pulse";
 import { roomUser } from "./room";
 
 export interface LineOptions {
@@ -43,6 +44,7 @@ const pauses = [300, 1000, 2000, 4000, 8000, 15000];
 export class SipLeg implements Leg {
   listener: LegListener | null = null;
   connection: Connection | null = null;
+  readonly pulse = new Pulse();
   private status = 0;
 
   constructor(

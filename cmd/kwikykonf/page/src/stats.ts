@@ -21,9 +21,9 @@ export interface Figures {
   height: number;
   framesPerSecond: number;
   framesDecoded: number;
-  /** 0 to 1 */
-  level: number;
   remoteAddress: string;
+  /** Packets that came so far, receiver reports included where the browser counts them. */
+  arrived: number;
 }
 
 export interface Sample {
@@ -43,20 +43,21 @@ export function sample(report: Iterable<unknown>, before: Sample | null): Sample
   const totals: Totals = { at: 0, received: 0, sent: 0, packets: 0, lost: 0 };
   const f: Figures = {
     down: null, up: null, lossDown: null, lossUp: null, roundTrip: null, audioCodec: "", videoCodec: "",
-    width: 0, height: 0, framesPerSecond: 0, framesDecoded: 0, level: 0, remoteAddress: "",
+    width: 0, height: 0, framesPerSecond: 0, framesDecoded: 0, remoteAddress: "", arrived: 0,
   };
   const codec = (s: Stat) => str(all.get(str(s["codecId"]))?.["mimeType"]).replace(/^.*\//, "");
   for (const s of all.values()) {
     totals.at = Math.max(totals.at, s.timestamp);
     switch (s.type as string) {
+      case "transport":
+        f.arrived += num(s["packetsReceived"]);
+        break;
       case "inbound-rtp":
         totals.received += num(s["bytesReceived"]) + num(s["headerBytesReceived"]);
         totals.packets += num(s["packetsReceived"]);
         totals.lost += num(s["packetsLost"]);
-        if (s["kind"] === "audio") {
-          f.audioCodec = codec(s);
-          f.level = num(s["audioLevel"]);
-        } else {
+        if (s["kind"] === "audio") f.audioCodec = codec(s);
+        else {
           f.videoCodec = codec(s);
           f.width = num(s["frameWidth"]);
           f.height = num(s["frameHeight"]);
@@ -82,6 +83,7 @@ export function sample(report: Iterable<unknown>, before: Sample | null): Sample
       }
     }
   }
+  f.arrived ||= totals.packets; // Firefox has no transport statistics
   if (before && totals.at > before.totals.at) {
     const seconds = (totals.at - before.totals.at) / 1000;
     const since = (k: "received" | "sent" | "packets" | "lost") => Math.max(0, totals[k] - before.totals[k]);

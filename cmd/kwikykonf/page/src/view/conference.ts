@@ -222,6 +222,12 @@ export class Conference {
       const now = sample(report.values(), this.samples.get(leg) ?? null);
       this.samples.set(leg, now);
       this.tiles.get(member.id)?.figures(now.figures);
+      if (member.phase === "live" || member.phase === "wavering") {
+        const { mic, cam, screen } = member.state;
+        const at = performance.now();
+        const change = leg.pulse.feel(now.figures.arrived, { sends: mic || cam || screen, heardAgo: at - member.heard }, at);
+        if (change) leg.listener?.path(change);
+      }
       return { member, figures: now.figures, relayed: leg.connection.relayed };
     }));
     for (const leg of this.samples.keys()) if (!legs.some((l) => l.leg === leg)) this.samples.delete(leg);

@@ -12,7 +12,7 @@ export class Tile {
   private readonly face = h("span", { class: "face", "aria-hidden": "true" });
   private readonly label = h("span", { class: "who" });
   private readonly silent = h("span", { class: "silent", title: "Microphone is off", role: "img", "aria-label": "Microphone is off" }, icon("mic", true));
-  private readonly cover = h("div", { class: "cover", role: "status" });
+  private readonly cover = h("div", { class: "cover", role: "status", hidden: true });
 
   constructor(id: string, private readonly own: boolean) {
     this.element = h("li", { class: "tile", "data-member": id },
