@@ -17,6 +17,7 @@ var equations = map[string]equation{
 	"fmtp-as-sent":           fmtpAsSent,
 	"codec-number-mapped":    codecNumberMapped,
 	"any-order":              onEach(anyOrder),
+	"formats-sorted":         onEach(formatsSorted),
 }
 
 // equate applies the rules that ask for it to both answers and tells which changed something.
@@ -53,6 +54,21 @@ func anyOrder(in []section) []section {
 	out := slices.Clone(in)
 	for i := range out {
 		out[i].Lines = slices.Sorted(slices.Values(out[i].Lines))
+	}
+	return out
+}
+
+// formatsSorted forgets the order of the formats of a media line.
+func formatsSorted(in []section) []section {
+	out := slices.Clone(in)
+	for i := range out {
+		if len(out[i].Lines) == 0 || !strings.HasPrefix(out[i].Lines[0], "m=") {
+			continue
+		}
+		words := strings.Fields(out[i].Lines[0])
+		slices.Sort(words[min(3, len(words)):])
+		out[i].Lines = slices.Clone(out[i].Lines)
+		out[i].Lines[0] = strings.Join(words, " ")
 	}
 	return out
 }

@@ -17,7 +17,7 @@ type factor struct {
 var factors = []factor{
 	{"call", words(list("plain-caller", "plain-callee"), list("chrome-audio", "chrome-audio-answer"), list("chrome-audio", "asterisk-sip"),
 		list("firefox-audio", "firefox-audio-answer"), list("firefox-audio", "plain-callee"), list("safari-audio", "safari-answer-passive"),
-		list("chrome-av", "chrome-av-answer"), list("linphone-audio", "asterisk-webrtc"), list("linphone-av", "chrome-av-answer"),
+		list("chrome-av", "chrome-av-answer"), list("linphone-audio", "asterisk-webrtc"), list("linphone-av", "chrome-video-answer"),
 		list("linphone-sdes", "sdes-answer"), list("linphone-ice", "baresip-ice"), list("linphone-dtls", "dtls-answer-active"),
 		list("asterisk-pjsip", "freeswitch-webrtc"), list("freeswitch", "chrome-audio-answer"), list("freeswitch-srtp", "sdes-answer-32"),
 		list("cisco-cucm", "plain-callee"), list("cisco-telepresence", "cisco-telepresence"), list("polycom-video", "grandstream-video"),
@@ -26,7 +26,7 @@ var factors = []factor{
 		list("volte-amr", "volte-amr"), list("ip6-ice", "baresip-ice"), list("plain-caller", "ip6-audio"),
 		list("t38-with-audio", "t38-rejects-audio"), list("mux-caller", "mux-callee"), list("mux-caller", "plain-callee"),
 		list("two-audio", "two-audio"), list("audio-video", "video-rejected"), list("audio-video", "audio-video-callee"),
-		list("session-attributes", "chrome-av-answer"), list("media-connections", "media-connections"),
+		list("session-attributes", "chrome-video-answer"), list("media-connections", "media-connections"),
 		list("sdes-and-dtls", "sdes-answer"), list("sdes-and-dtls", "dtls-answer-active"), list("plain-caller", "plain-avpf"))},
 	{"transport-protocol", words(nil, "RTP/AVP", "RTP/AVPF", "RTP/SAVP", "RTP/SAVPF", "UDP/TLS/RTP/SAVP", "UDP/TLS/RTP/SAVPF")},
 	{"ICE", words(nil, "force", "remove")},
