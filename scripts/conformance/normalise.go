@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -201,7 +202,10 @@ func (s *symbols) flatten(path string, v ng.Value, shape bool, addr string) []st
 	switch {
 	case v.Kind() == ng.KindDict:
 		var out []string
-		for _, e := range v.Dict().Entries() {
+		// By key: symbols are numbered as they come, and the order of the parties has no meaning.
+		entries := slices.Clone(v.Dict().Entries())
+		slices.SortStableFunc(entries, func(a, b ng.Entry) int { return strings.Compare(a.Key, b.Key) })
+		for _, e := range entries {
 			if path == "" && e.Key == "sdp" {
 				continue
 			}
