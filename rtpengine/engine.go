@@ -40,8 +40,10 @@ type Engine struct {
 	load     loadMeter
 	fragment fragments
 
-	stop chan struct{}
-	done sync.WaitGroup
+	stop    chan struct{}
+	done    sync.WaitGroup
+	closing sync.Once
+	closed  error
 }
 
 // shardCount spreads the call table over locks; a power of two well above the number of CPUs.
@@ -90,7 +92,13 @@ func New(cfg Config) (*Engine, error) {
 }
 
 // Close ends all calls, closes their ports and returns when the engine's goroutines have ended.
+// It may be repeated.
 func (e *Engine) Close() error {
+	e.closing.Do(func() { e.closed = e.close() })
+	return e.closed
+}
+
+func (e *Engine) close() error {
 	close(e.stop)
 	for _, c := range e.snapshot() {
 		c.mu.Lock()

@@ -240,3 +240,37 @@ func testInterface(name, base, addr string) Interface {
 	a := netip.MustParseAddr(addr)
 	return Interface{Interface: relay.Interface{Name: name, Local: a, Advertised: a}, Base: base}
 }
+
+// relayEnds are one direction of a call: from sends to media, and at should hear it.
+type relayEnds struct {
+	media    *sdp.Media
+	from, at *phone
+}
+
+func (r relayEnds) talk(t testing.TB, word string) {
+	t.Helper()
+	talk(t, r.from, r.media, r.at, word)
+}
+
+// talkRTCP sends a report and waits for it: what was sent before on the same path has arrived by then, or never will.
+func (r relayEnds) talkRTCP(t testing.TB) {
+	t.Helper()
+	report := []byte{0x80, 201, 0, 1, 1, 2, 3, 4}
+	if _, err := r.from.rtcp.WriteToUDPAddrPort(report, r.media.RTCPAddr()); err != nil {
+		t.Fatal(err)
+	}
+	buf := make([]byte, 100)
+	r.at.rtcp.SetReadDeadline(time.Now().Add(2 * time.Second))
+	if _, err := r.at.rtcp.Read(buf); err != nil {
+		t.Fatalf("RTCP did not arrive: %v", err)
+	}
+}
+
+func parse(t testing.TB, d *ng.Dict) *sdp.Session {
+	t.Helper()
+	s, err := sdp.Parse(d.Value("sdp").Str())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
