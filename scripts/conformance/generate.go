@@ -13,26 +13,27 @@ type factor struct {
 	values []any
 }
 
-// factors of a generated call: who offers what to whom, with which keys, and how it goes on.
+// factors of a generated call: who offers what to whom, with which keys, and how it goes on. The bodies of a call are the
+// offer, an answer that takes it as it is, and whether it is one audio section, so that another answer may fit better to
+// what the flags make of it.
 var factors = []factor{
-	{"call", words(list("plain-caller", "plain-callee"), list("chrome-audio", "chrome-audio-answer"), list("chrome-audio", "asterisk-sip"),
-		list("firefox-audio", "firefox-audio-answer"), list("firefox-audio", "plain-callee"), list("safari-audio", "safari-answer-passive"),
-		list("chrome-av", "chrome-av-answer"), list("linphone-audio", "asterisk-webrtc"), list("linphone-av", "chrome-video-answer"),
-		list("linphone-sdes", "sdes-answer"), list("linphone-ice", "baresip-ice"), list("linphone-dtls", "dtls-answer-active"),
-		list("asterisk-pjsip", "freeswitch-webrtc"), list("freeswitch", "chrome-audio-answer"), list("freeswitch-srtp", "sdes-answer-32"),
-		list("cisco-cucm", "plain-callee"), list("cisco-telepresence", "cisco-telepresence"), list("polycom-video", "grandstream-video"),
-		list("grandstream-gxp", "sdes-answer"), list("yealink-srtp", "sdes-answer"), list("yealink-srtp", "plain-callee"),
-		list("snom-osrtp", "snom-osrtp"), list("snom-osrtp", "plain-callee"), list("teams-direct", "baresip-ice"),
-		list("volte-amr", "volte-amr"), list("ip6-ice", "baresip-ice"), list("plain-caller", "ip6-audio"),
-		list("t38-with-audio", "t38-rejects-audio"), list("mux-caller", "mux-callee"), list("mux-caller", "plain-callee"),
+	{"call", words(single("plain-caller", "plain-callee"), list("chrome-audio", "chrome-audio-answer"), single("chrome-audio", "asterisk-sip"),
+		list("firefox-audio", "firefox-audio-answer"), single("firefox-audio", "plain-callee"), list("safari-audio", "safari-answer-passive"),
+		list("chrome-av", "chrome-av-answer"), single("linphone-audio", "asterisk-sip"), list("linphone-av", "chrome-video-answer"),
+		single("linphone-sdes", "sdes-answer"), single("linphone-ice", "baresip-ice"), single("linphone-dtls", "dtls-answer-active"),
+		list("asterisk-pjsip", "freeswitch-webrtc"), single("freeswitch", "polycom-vvx"), single("freeswitch-srtp", "sdes-answer-32"),
+		single("cisco-cucm", "plain-callee"), list("cisco-telepresence", "cisco-telepresence"), list("polycom-video", "grandstream-video"),
+		single("grandstream-gxp", "plain-callee"), single("yealink-srtp", "sdes-answer"), single("yealink-srtp", "plain-callee"),
+		list("snom-osrtp", "snom-osrtp"), list("snom-osrtp", "plain-callee"), single("teams-direct", "sdes-answer"),
+		list("volte-amr", "volte-amr"), single("ip6-ice", "baresip-ice"), single("plain-caller", "ip6-audio"),
+		list("t38-with-audio", "t38-rejects-audio"), single("mux-caller", "mux-callee"), single("mux-caller", "plain-callee"),
 		list("two-audio", "two-audio"), list("audio-video", "video-rejected"), list("audio-video", "audio-video-callee"),
-		list("session-attributes", "chrome-video-answer"), list("media-connections", "media-connections"),
-		list("sdes-and-dtls", "sdes-answer"), list("sdes-and-dtls", "dtls-answer-active"), list("plain-caller", "plain-avpf"))},
+		list("media-connections", "media-connections"), list("plain-caller", "plain-avpf"))},
 	{"transport-protocol", words(nil, "RTP/AVP", "RTP/AVPF", "RTP/SAVP", "RTP/SAVPF", "UDP/TLS/RTP/SAVP", "UDP/TLS/RTP/SAVPF")},
 	{"ICE", words(nil, "force", "remove")},
 	{"rtcp-mux", words(nil, list("offer"), list("require"), list("demux"), list("accept"), list("reject"), list("offer", "reject"))},
 	{"DTLS", words(nil, "off", "passive")},
-	{"SDES", words(nil, list("off"), list("pad"), list("lifetime"), list("no-AES_CM_128_HMAC_SHA1_80", "no-AEAD_AES_256_GCM"))},
+	{"SDES", words(nil, list("pad"), list("lifetime"), list("no-AES_CM_128_HMAC_SHA1_80", "no-AEAD_AES_256_GCM"))},
 	{"replace", words(nil, list("origin"), list("origin", "session-connection"), list("SDP-version"), list("username", "session-name"))},
 	{"flags", words(nil, list("trust-address"), list("SIP-source-address"), list("generate-mid"), list("no-rtcp-attribute"),
 		list("full-rtcp-attribute"), list("trickle-ICE"), list("port-latching"), list("original-sendrecv"), list("reject-ICE"),
@@ -43,12 +44,46 @@ var factors = []factor{
 	{"codec", words(nil, map[string]any{"strip": list("PCMU")}, map[string]any{"mask": list("PCMA")},
 		map[string]any{"strip": list("all"), "offer": list("PCMA", "telephone-event")})},
 	{"answer ICE", words(nil, "force", "remove")},
-	{"answer transport-protocol", words(nil, "RTP/AVP", "UDP/TLS/RTP/SAVPF", "accept")},
 	{"then", words(nil, "query", "same-offer", "callee-offer", "hold", "moved", "restart", "delete")},
 }
 
-func words(v ...any) []any { return v }
-func list(v ...any) []any  { return v }
+func words(v ...any) []any         { return v }
+func list(v ...any) []any          { return v }
+func single(offer, answer any) any { return list(offer, answer, true) }
+
+// answerFor is a body that a device could give to what the call offers it.
+func (c choiceOf) answerFor(sdp bodies) string {
+	call := c.value("call").([]any)
+	answer := call[1].(string)
+	if len(call) < 3 {
+		return answer
+	}
+	protocol, ok := c.value("transport-protocol").(string)
+	if !ok {
+		protocol = offeredProtocol(sdp[call[0].(string)])
+	}
+	secure := strings.Contains(protocol, "SAVP")
+	switch {
+	case !secure && (strings.HasPrefix(answer, "sdes-") || strings.HasPrefix(answer, "dtls-")):
+		return "plain-callee"
+	case secure && (!strings.HasPrefix(protocol, "UDP/TLS") || c.value("DTLS") == "off"):
+		if answer == "sdes-answer-32" {
+			return answer
+		}
+		return "sdes-answer"
+	case secure:
+		return "dtls-answer-active"
+	}
+	return answer
+}
+
+func offeredProtocol(body string) string {
+	_, rest, _ := strings.Cut(body, "m=audio ")
+	if words := strings.Fields(rest); len(words) > 1 {
+		return words[1]
+	}
+	return ""
+}
 
 // choiceOf is a generated sequence: for each factor the index of its value.
 type choiceOf []int
@@ -111,13 +146,15 @@ func (c choiceOf) value(name string) any {
 func (c choiceOf) sequence(name string, sdp bodies) (sequence, error) {
 	seq := sequence{Name: name}
 	call := c.value("call").([]any)
+	answered := c.answerFor(sdp)
 	offer := []entry{{"command", "offer"}, {"sdp", call[0]}, {"received-from", list("IP4", "198.51.100.250")}}
-	answer := []entry{{"command", "answer"}, {"sdp", call[1]}, {"received-from", list("IP4", "203.0.113.250")}}
+	answer := []entry{{"command", "answer"}, {"sdp", answered}, {"received-from", list("IP4", "203.0.113.250")}}
 	for _, f := range factors {
 		v := c.value(f.name)
 		key, forAnswer := strings.CutPrefix(f.name, "answer ")
 		switch {
 		case v == nil || f.name == "call" || f.name == "then":
+		case key == "media-address" && c.value("direction") != nil: // ports of two interfaces behind one address look related
 		case forAnswer:
 			answer = append(answer, entry{key, v})
 		default:
@@ -152,7 +189,7 @@ func (c choiceOf) sequence(name string, sdp bodies) (sequence, error) {
 	case "callee-offer":
 		tags := []entry{{"from-tag", "callee"}, {"to-tag", "caller"}}
 		steps = append(steps,
-			append([]entry{{"command", "offer"}, {"sdp", call[1]}}, tags...),
+			append([]entry{{"command", "offer"}, {"sdp", answered}}, tags...),
 			append([]entry{{"command", "answer"}, {"sdp", call[0]}}, tags...))
 	case "delete":
 		steps = append(steps, []entry{{"command", "delete"}, {"from-tag", "caller"}, {"to-tag", "callee"}}, []entry{{"command", "query"}})
