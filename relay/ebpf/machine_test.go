@@ -61,8 +61,13 @@ func newNamespace(t testing.TB) {
 		old.Close()
 		runtime.UnlockOSThread()
 	})
-	run(t, "ip link set lo up")
+	run(t, quiet)
 }
+
+// quiet is what every namespace begins with. Without it IPv6 addresses are of no use for seconds.
+const quiet = `
+	sysctl -qw net.ipv6.conf.default.accept_dad=0 net.ipv6.conf.default.router_solicitations=0
+	ip link set lo up`
 
 // run runs commands, one a line, in the thread's namespace.
 func run(t testing.TB, lines string) {

@@ -565,7 +565,8 @@ static inline_always int rests(void)
 		return 0;
 	u32 zero = 0;
 	u64 *beat = bpf_map_lookup_elem(&pulse, &zero);
-	return !beat || bpf_ktime_get_coarse_ns() - *beat > pulse_ns;
+	/* The coarse clock may stand a tick before the fine one that beat was read from. */
+	return !beat || (s64)(bpf_ktime_get_coarse_ns() - *beat) > (s64)pulse_ns;
 }
 
 struct tuple4 {
