@@ -31,6 +31,9 @@ func openRelay(cfg *Config) (*relay.Host, error) {
 // something else is asked for. A party that was told its ports is not moved by its own message: it would not hear of it.
 func (c *Call) place(from, to *Participant, f *Flags, offer bool) {
 	heard := sdpFamily(from.in)
+	if f.ReceivedFrom.IsValid() && (f.TrustAddress == Off || f.TrustAddress == Unset && c.engine.cfg.SIPSource) {
+		heard = familyOf(f.ReceivedFrom)
+	}
 	if offer || from.place.iface == "" {
 		changed := sdp.Family("")
 		if heard != from.place.heard {

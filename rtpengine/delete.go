@@ -21,24 +21,24 @@ func (e *Engine) delete(x *exchange) error {
 		return x.notFound()
 	}
 	if !f.Fast {
-		c.report(&x.reply, "")
+		c.report(&x.reply, f.FromTag)
 	}
 	if f.Metadata != "" {
 		c.metadata = f.Metadata
 	}
-	if !whole {
-		if doomed = c.orphaned(doomed); len(doomed) < len(c.alive()) {
-			for _, p := range doomed {
-				c.dropParticipant(p)
-			}
-			c.log.Info("branch deleted", "parties", len(doomed))
-			c.apply()
-			return nil
-		}
-	}
 	delay := e.cfg.DeleteDelay
 	if f.DeleteDelay != nil {
 		delay = *f.DeleteDelay
+	}
+	if !whole {
+		if doomed = c.orphaned(doomed); len(doomed) < len(c.alive()) {
+			c.log.Info("branch deleted", "parties", len(doomed), "delay", delay.Round(time.Second))
+			for _, p := range doomed {
+				p.deleteAt = e.now().Add(delay)
+			}
+			c.dropDoomed(e.now())
+			return nil
+		}
 	}
 	if delay <= 0 {
 		e.destroy(c, closedDeleted)
@@ -96,11 +96,28 @@ func (c *Call) doomed(f *Flags) (list []*Participant, whole bool) {
 	return []*Participant{from}, false
 }
 
+// dropDoomed drops the parties whose delay is over.
+func (c *Call) dropDoomed(now time.Time) {
+	dropped := false
+	for _, p := range c.alive() {
+		if !p.deleteAt.IsZero() && !now.Before(p.deleteAt) {
+			c.dropParticipant(p)
+			dropped = true
+		}
+	}
+	if dropped {
+		c.apply()
+	}
+}
+
 // orphaned are the doomed and those who are in a dialogue with nobody else.
 func (c *Call) orphaned(doomed []*Participant) []*Participant {
 	gone := slices.Clone(doomed)
 	in := func(p *Participant) bool { return slices.Contains(gone, p) }
 	for _, p := range c.alive() {
+		if !p.deleteAt.IsZero() && !in(p) {
+			gone = append(gone, p)
+		}
 		if in(p) || len(p.assoc) == 0 && p.subscribed() {
 			continue
 		}

@@ -197,6 +197,9 @@ func relayedInPlace(m *sdp.Media) bool {
 // verbatim hands a section on as it came, with candidates of ours where it passes through us only as a last resort.
 func (n *negotiation) verbatim(p *pair) *sdp.Media {
 	m := *p.sec
+	if m.Protocol.IsRTP() && p.b.Protocol.IsRTP() && p.b.Seen {
+		m.Protocol, m.Codecs = p.b.Protocol, p.b.Shown
+	}
 	m.Codecs = slices.Clone(m.Codecs)
 	for i := range m.Codecs {
 		if m.Codecs[i].Static {

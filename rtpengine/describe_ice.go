@@ -49,11 +49,15 @@ func (n *negotiation) hostCandidates(p *pair, components int) []sdp.Candidate {
 		if a, err := netip.ParseAddr(n.f.MediaAddress); err == nil {
 			addr = a
 		}
+		if familyOf(addr) != familyOf(c.Addr.Addr()) {
+			continue // media-address stands for the addresses of its family
+		}
 		list = append(list, sdp.Candidate{
 			Foundation: c.Foundation, Component: c.Component, Transport: "UDP", Priority: c.Priority,
 			Address: addr.String(), Addr: addr, Port: c.Addr.Port(), Type: "host",
 		})
 	}
+	slices.SortStableFunc(list, func(a, b sdp.Candidate) int { return a.Component - b.Component })
 	return list
 }
 
@@ -64,7 +68,7 @@ func (n *negotiation) lastResort(p *pair) []sdp.Candidate {
 	if p.b.Mux.Require || p.a.Seen && p.b.Seen && p.b.In != nil && p.b.In.RTCPMux && p.sec.RTCPMux {
 		components = 1
 	}
-	relayed := p.b.ICE.Mode == ICEForceRelay || p.a.ICE.Mode == ICEForceRelay
+	relayed := n.f.ICE == ICEForceRelay
 	level := uint32(126<<16 | 65535) // type and local preference
 	if relayed {
 		level = 65535
@@ -80,7 +84,8 @@ func (n *negotiation) lastResort(p *pair) []sdp.Candidate {
 	list := n.hostCandidates(p, components)
 	for i := range list {
 		c := &list[i]
-		c.Priority = level<<8 | uint32(256-c.Component)
+		below := uint32(126<<16|65535) - c.Priority>>8 // how far this address stands behind the first
+		c.Priority = (level-min(below, level))<<8 | uint32(256-c.Component)
 		if relayed {
 			c.Type, c.RelAddr, c.RelPort = "relay", c.Address, c.Port
 		}

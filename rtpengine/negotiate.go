@@ -85,7 +85,7 @@ func hearEndpoint(l *leg, s *sdp.Session, m *sdp.Media, f *Flags, r rules) {
 	rtcp := netip.AddrPortFrom(addr, m.Port+1)
 	if m.RTCP != nil {
 		rtcp = netip.AddrPortFrom(addr, m.RTCP.Port)
-		if c := m.RTCP.Conn; c != nil && c.Addr.IsValid() && !l.Hold && !source {
+		if c := m.RTCP.Conn; c != nil && c.Addr.IsValid() && !c.Addr.IsUnspecified() && !source {
 			rtcp = netip.AddrPortFrom(c.Addr, m.RTCP.Port)
 		}
 	}

@@ -66,6 +66,9 @@ func proposeICE(a, b *leg, f *Flags, r rules) {
 	i := &b.ICE
 	heard := a.In.ICE.Ufrag != "" && a.In.ICE.Pwd != ""
 	mode := f.ICE
+	if !b.rtp() && mode != ICERemove {
+		mode = ICEDefault // a fax or a data channel has it when it came with it
+	}
 	on := false
 	switch mode {
 	case ICERemove:

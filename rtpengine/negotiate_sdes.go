@@ -119,7 +119,7 @@ func concludeSDES(a, b *leg, f *Flags, r rules) {
 		return
 	}
 	offer := s.choose(usable, b, f)
-	answer := sdp.Crypto{Tag: offer.Tag, Suite: offer.Suite, MKI: offer.MKI, Params: knownParams(offer.Params)}
+	answer := sdp.Crypto{Tag: offer.Tag, Suite: offer.Suite, Params: knownParams(offer.Params)}
 	recv, _ := cryptoParams(offer)
 	switch {
 	case b.SDES.Chosen && b.SDES.Line.Suite == offer.Suite && !a.Flags.Recrypt && !f.Recrypt:

@@ -16,13 +16,14 @@ type Participant struct {
 	Label     string
 	Medias    []*Media // in the order of its m= lines
 
-	call    *Call
-	log     *slog.Logger
-	id      int // position in the call, for tie breaking
-	number  int // of "<untagged N>"
-	created time.Time
-	deleted bool
-	final   bool // a final response named it: another to-tag is another party
+	call     *Call
+	log      *slog.Logger
+	id       int // position in the call, for tie breaking
+	number   int // of "<untagged N>"
+	created  time.Time
+	deleted  bool
+	deleteAt time.Time // zero: not doomed
+	final    bool      // a final response named it: another to-tag is another party
 
 	assoc []*Participant // parties it is in a dialogue with, most recent last
 
@@ -96,7 +97,7 @@ func (p *Participant) media(i int, kind string) *Media {
 }
 
 // revive brings a deleted party back: its tag signals again.
-func (p *Participant) revive() { p.deleted = false }
+func (p *Participant) revive() { p.deleted, p.deleteAt = false, time.Time{} }
 
 // hasBranches tells whether p's partners are told apart by Via branches.
 func (p *Participant) hasBranches() bool {

@@ -41,6 +41,7 @@ func (e *Engine) sweep(now time.Time) {
 			if now.Sub(c.sampled) >= qualityPeriod {
 				c.sampleQuality(now)
 			}
+			c.dropDoomed(now)
 			if why, over := c.expired(now); over {
 				e.destroy(c, why)
 			}
