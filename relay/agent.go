@@ -261,6 +261,7 @@ func (g *agent) act(now time.Time) {
 		case ice.ConsentLost:
 			c := &g.t.comps[a.Component-1]
 			c.steer(nil)
+			c.noConsent.Store(true)
 			g.emit(EventConsentLost, c.id, now, a.Remote.String())
 		case ice.StateChanged:
 			g.changed(now, a.State)
@@ -275,6 +276,7 @@ func (g *agent) act(now time.Time) {
 
 // choose has a component use a pair.
 func (g *agent) choose(now time.Time, c *component, to *target) {
+	c.noConsent.Store(false)
 	v := *c.pair.Load()
 	if v.remote.IsValid() && v.remote != to.addr {
 		v.previous, v.until = v.remote, now.Add(handoverGrace)

@@ -238,6 +238,7 @@ type StreamStatus struct {
 	LastPacket time.Time // zero: none yet
 	LastSSRC   uint32
 	DTLSDone   bool // fingerprint verified
+	NoConsent  bool // the far side stopped answering ICE checks and is sent nothing, RFC 7675
 	Kernel     bool // forwarded by the fast path
 	NoKernel   string
 }

@@ -257,7 +257,7 @@ func (t *Transport) Status() Status {
 
 // streamStatus describes one component. t.mu is held.
 func (t *Transport) streamStatus(c *component) StreamStatus {
-	st := StreamStatus{Advertised: t.applied.Remote[c.id], LastSSRC: c.lastSSRC.Load()}
+	st := StreamStatus{Advertised: t.applied.Remote[c.id], LastSSRC: c.lastSSRC.Load(), NoConsent: c.noConsent.Load()}
 	st.Suite = c.suite()
 	if a := c.assoc.Load(); a != nil {
 		st.DTLSDone = a.done.Load()

@@ -24,6 +24,7 @@ type component struct {
 	target     atomic.Pointer[target]   // nil: nothing can be sent
 	sendKeys   atomic.Pointer[sendKeys] // nil: plain
 	heard      atomic.Bool              // the far side has sent something
+	noConsent  atomic.Bool              // consent was lost and no pair has been selected since
 	advertised atomic.Pointer[target]   // what signalling says; nil: nothing
 
 	lastPacket atomic.Int64 // Unix nanoseconds; 0: none yet

@@ -260,6 +260,7 @@ func (m *Media) streamWords(s relay.StreamStatus, comp relay.Component) []string
 	w.when(s.Kernel, "kernelized")
 	w.when(s.NoKernel != "", "no kernel support")
 	w.when(s.DTLSDone, "DTLS fingerprint verified")
+	w.when(s.NoConsent, "consent lost") // ours: the reference says nothing of it
 	w.when(m.leg.Flags.StrictSource, "strict source address")
 	w.when(m.leg.Flags.Handover, "media handover")
 	return w

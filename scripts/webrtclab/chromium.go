@@ -3,6 +3,7 @@ package webrtclab
 import (
 	"context"
 	"encoding/json"
+	"io/fs"
 
 	"github.com/chromedp/chromedp"
 )
@@ -13,12 +14,18 @@ type chromium struct {
 }
 
 // Chromium starts Debian's Chromium, headless, with the lab's page.
-func Chromium(ctx context.Context) (*Page, error) { return open(ctx, startChromium) }
+func Chromium(ctx context.Context) (*Page, error) { return ChromiumWith(ctx, PageFiles()) }
+
+// ChromiumWith is [Chromium] with another page: files holds its index.html.
+func ChromiumWith(ctx context.Context, files fs.FS) (*Page, error) {
+	return open(ctx, files, startChromium)
+}
 
 func startChromium(ctx context.Context, url string) (Evaluator, error) {
 	opts := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.NoSandbox, chromedp.DisableGPU,
 		chromedp.Flag("autoplay-policy", "no-user-gesture-required"),
 		chromedp.Flag("disable-quic", true),
+		chromedp.Flag("ignore-certificate-errors", true), // of wss servers with certificates made by the test
 		chromedp.Flag("disable-component-update", true),
 		chromedp.Flag("disable-features", "Translate,OptimizationHints,MediaRouter"),
 		chromedp.Flag("mute-audio", false),

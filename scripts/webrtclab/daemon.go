@@ -38,10 +38,18 @@ const ControlAddr = RelayAddr + ":2223"
 // StartDaemon runs argv (a program and its first arguments) with the lab's interfaces and waits for its pong.
 // "out" is the interface towards the browser and the default, "in" the one towards the phone.
 func StartDaemon(ctx context.Context, argv ...string) (*Daemon, error) {
+	return StartDaemonOn(ctx, []string{"out/" + RelayAddr, "in/" + RelayInside, "in/" + RelayAddr6}, argv...)
+}
+
+// StartDaemonOn is [StartDaemon] with these interfaces in place of the lab's.
+func StartDaemonOn(ctx context.Context, interfaces []string, argv ...string) (*Daemon, error) {
 	d := &Daemon{}
 	args := append([]string{"netns", "exec", nsName("r")}, argv...)
-	args = append(args, "--config-file=none", "--interface", "out/"+RelayAddr, "--interface", "in/"+RelayInside,
-		"--interface", "in/"+RelayAddr6, "--listen-ng", ControlAddr, "-m", "30000", "-M", "40000", "-t", "-1", "-f", "-E", "-L", "7")
+	args = append(args, "--config-file=none")
+	for _, i := range interfaces {
+		args = append(args, "--interface", i)
+	}
+	args = append(args, "--listen-ng", ControlAddr, "-m", "30000", "-M", "40000", "-t", "-1", "-f", "-E", "-L", "7")
 	d.cmd = exec.Command("ip", args...)
 	d.cmd.Stdout, d.cmd.Stderr = &d.log, &d.log
 	if err := d.cmd.Start(); err != nil {

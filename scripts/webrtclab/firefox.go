@@ -47,7 +47,7 @@ type firefox struct {
 var FirefoxTools = []string{"firefox-esr", "pulseaudio"}
 
 // Firefox starts Debian's Firefox ESR, headless, with the lab's page.
-func Firefox(ctx context.Context) (*Page, error) { return open(ctx, startFirefox) }
+func Firefox(ctx context.Context) (*Page, error) { return open(ctx, PageFiles(), startFirefox) }
 
 var bidiListening = regexp.MustCompile(`WebDriver BiDi listening on (ws://\S+)`)
 

@@ -1,6 +1,7 @@
 package webrtclab
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -8,7 +9,9 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"regexp"
 	"runtime"
+	"strconv"
 	"strings"
 	"syscall"
 
@@ -135,7 +138,17 @@ func inNS(role string, f func() error) error {
 	return <-done
 }
 
-// listenPhone opens a UDP socket in the phone's namespace.
+// RelayCommand and PhoneCommand make a command that runs in the relay's or the phone's namespace.
+func RelayCommand(ctx context.Context, argv ...string) *exec.Cmd { return nsCommand(ctx, "r", argv) }
+func PhoneCommand(ctx context.Context, argv ...string) *exec.Cmd { return nsCommand(ctx, "p", argv) }
+
+func nsCommand(ctx context.Context, role string, argv []string) *exec.Cmd {
+	return exec.CommandContext(ctx, "ip", append([]string{"netns", "exec", nsName(role)}, argv...)...)
+}
+
+// ListenPhone opens a UDP socket in the phone's namespace.
+func ListenPhone(addr netip.AddrPort) (*net.UDPConn, error) { return listenPhone(addr) }
+
 func listenPhone(addr netip.AddrPort) (conn *net.UDPConn, err error) {
 	err = inNS("p", func() error {
 		conn, err = net.ListenUDP("udp", net.UDPAddrFromAddrPort(addr))
@@ -145,15 +158,19 @@ func listenPhone(addr netip.AddrPort) (conn *net.UDPConn, err error) {
 }
 
 // SetLoss makes the relay's namespace lose this percentage of the UDP packets to and from the browser, media ports
-// only; 0 removes the rule. It is an nftables numgen rule.
+// only, 100 for all of them; 0 removes the rule. It is an nftables numgen rule.
 func SetLoss(percent int) error {
 	rules := "table inet lab\ndelete table inet lab\n"
 	if percent > 0 {
+		dice := fmt.Sprintf("numgen random mod 100 < %d", percent)
+		if percent >= 100 {
+			dice = ""
+		}
 		rules += fmt.Sprintf(`table inet lab {
-	chain in  { type filter hook input  priority 0; ip saddr %[1]s udp dport >= 20000 numgen random mod 100 < %[2]d drop; }
-	chain out { type filter hook output priority 0; ip daddr %[1]s udp sport >= 20000 numgen random mod 100 < %[2]d drop; }
+	chain in  { type filter hook input  priority 0; ip saddr %[1]s udp dport >= 20000 %[2]s counter drop; }
+	chain out { type filter hook output priority 0; ip daddr %[1]s udp sport >= 20000 %[2]s counter drop; }
 }
-`, BrowserAddr, percent)
+`, BrowserAddr, dice)
 	}
 	cmd := exec.Command("ip", "netns", "exec", nsName("r"), "nft", "-f", "-")
 	cmd.Stdin = strings.NewReader(rules)
@@ -161,4 +178,22 @@ func SetLoss(percent int) error {
 		return fmt.Errorf("nft: %w: %s", err, out)
 	}
 	return nil
+}
+
+var lostPackets = regexp.MustCompile(`counter packets (\d+)`)
+
+// Lost counts the packets that the rule of [SetLoss] has dropped, both ways.
+func Lost() (n int, err error) {
+	out, err := exec.Command("ip", "netns", "exec", nsName("r"), "nft", "list", "table", "inet", "lab").CombinedOutput()
+	if err != nil {
+		return 0, fmt.Errorf("nft: %w: %s", err, out)
+	}
+	for _, m := range lostPackets.FindAllSubmatch(out, -1) {
+		count, err := strconv.Atoi(string(m[1]))
+		if err != nil {
+			return 0, err
+		}
+		n += count
+	}
+	return n, nil
 }

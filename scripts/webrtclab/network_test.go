@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"rtpsidecar/ng"
 	lab "rtpsidecar/scripts/webrtclab"
 )
 
@@ -111,6 +112,11 @@ func TestBadNetwork(t *testing.T) {
 					return st.AudioPackets > 100 && (id == phoneCall.ID || st.FramesDecoded > 10), fmt.Sprintf("%+v", st)
 				})
 			}
+			lost, err := lab.Lost()
+			b.must(err)
+			if lost < 5 {
+				t.Errorf("only %d packets were lost: the network was not bad", lost)
+			}
 			b.hangup(phoneCall)
 			b.hangup(pages)
 		})
@@ -127,6 +133,39 @@ func TestBadNetwork(t *testing.T) {
 		b.hearEachOther(answered, false, 30*time.Second)
 		b.hangup(answered)
 	})
+}
+
+// TestConsentLost cuts the browser off: within 30 s the relay stops sending to it and says why, RFC 7675 section 5.1.
+func TestConsentLost(t *testing.T) {
+	b := start(t, lab.Chromium, "chromium")
+	s := b.phoneCallsPage(modern["plain-ws"], lab.PeerConfig{})
+	b.hearEachOther(s, false, 15*time.Second)
+	b.must(lab.SetLoss(100))
+	defer func() { b.must(lab.SetLoss(0)) }()
+	cut := time.Now()
+	b.until("the call says that consent is lost", 35*time.Second, func() (bool, string) {
+		q, err := s.Query(b.ctx)
+		b.must(err)
+		text := string(ng.AppendJSON(nil, ng.DictValue(q)))
+		return strings.Contains(text, "consent lost"), text
+	})
+	t.Logf("consent lost after %v", time.Since(cut).Round(time.Second))
+	sent := func() int64 {
+		q, err := s.Query(b.ctx)
+		b.must(err)
+		media := q.Value("tags").Dict().Value(s.To).Dict().Value("medias").List()[0].Dict()
+		n, ok := media.Value("streams").List()[0].Dict().Value("stats_out").Dict().Value("packets").Int()
+		if !ok {
+			t.Fatal("the query has no stats_out")
+		}
+		return n
+	}
+	before := sent()
+	time.Sleep(time.Second) // 50 packets of the phone
+	if after := sent(); after != before {
+		t.Errorf("%d packets went to the browser after consent was lost", after-before)
+	}
+	b.hangup(s)
 }
 
 // TestSetupTime measures the time from the answer to the first decrypted audio in the page for ours and, in the same

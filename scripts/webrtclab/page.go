@@ -56,13 +56,18 @@ type Candidate struct {
 	UsernameFragment string
 }
 
-// open serves the page and hands its address to start, which loads it in a browser.
-func open(ctx context.Context, start func(ctx context.Context, url string) (Evaluator, error)) (*Page, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return nil, err
-	}
+// PageFiles are the lab's own page: index.html and lab.js.
+func PageFiles() fs.FS {
 	files, err := fs.Sub(pageFiles, "page")
+	if err != nil {
+		panic(err) // the directory is embedded
+	}
+	return files
+}
+
+// open serves the page and hands its address to start, which loads it in a browser.
+func open(ctx context.Context, files fs.FS, start func(ctx context.Context, url string) (Evaluator, error)) (*Page, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, err
 	}
@@ -83,6 +88,11 @@ func (p *Page) Close() {
 
 // call runs lab.method(args...) in the page and decodes its result into out, unless that is nil.
 func (p *Page) call(ctx context.Context, out any, method string, args ...any) error {
+	return p.Call(ctx, out, "lab."+method, args...)
+}
+
+// Call runs a function of the page, "lab.stats" for example, and decodes its (awaited) result into out, unless that is nil.
+func (p *Page) Call(ctx context.Context, out any, function string, args ...any) error {
 	parts := make([]string, len(args))
 	for i, a := range args {
 		b, err := json.Marshal(a)
@@ -91,14 +101,14 @@ func (p *Page) call(ctx context.Context, out any, method string, args ...any) er
 		}
 		parts[i] = string(b)
 	}
-	js := fmt.Sprintf("Promise.resolve(lab.%s(%s)).then(v => JSON.stringify(v ?? null))", method, strings.Join(parts, ","))
+	js := fmt.Sprintf("Promise.resolve(%s(%s)).then(v => JSON.stringify(v ?? null))", function, strings.Join(parts, ","))
 	raw, err := p.eval.Evaluate(ctx, js)
 	if err != nil {
-		return fmt.Errorf("page: %s: %w", method, err)
+		return fmt.Errorf("page: %s: %w", function, err)
 	}
 	var text string
 	if err := json.Unmarshal(raw, &text); err != nil {
-		return fmt.Errorf("page: %s: %w in %q", method, err, raw)
+		return fmt.Errorf("page: %s: %w in %q", function, err, raw)
 	}
 	if out == nil {
 		return nil

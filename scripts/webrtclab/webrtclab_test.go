@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -15,7 +16,19 @@ import (
 	lab "rtpsidecar/scripts/webrtclab"
 )
 
-func TestMain(m *testing.M) { lab.Main(m.Run) }
+var buildDir string
+
+func TestMain(m *testing.M) {
+	lab.Main(func() int {
+		var err error
+		if buildDir, err = os.MkdirTemp("", "webrtclab-"); err != nil {
+			fmt.Println(err)
+			return 1
+		}
+		defer os.RemoveAll(buildDir)
+		return m.Run()
+	})
+}
 
 // Cells of a flag table: what the proxy's script gives with offer and answer, by who calls whom.
 type cell struct{ offer, answer string }
@@ -36,18 +49,27 @@ var classic = map[string]cell{
 	"plain-plain": {"RTP/AVP replace-session-connection replace-origin ICE=remove direction=[in in]", "RTP/AVP replace-session-connection replace-origin ICE=remove"},
 }
 
-// daemonArgv is the daemon under test: the program in WEBRTCLAB_DAEMON, else ours, built here.
+// daemonArgv is the daemon under test: the program in WEBRTCLAB_DAEMON, else ours.
 func daemonArgv(t *testing.T) []string {
 	t.Helper()
 	if path := os.Getenv("WEBRTCLAB_DAEMON"); path != "" {
 		return []string{path}
 	}
-	bin := filepath.Join(t.TempDir(), "rtpsidecar")
-	if out, err := exec.Command("go", "build", "-o", bin, "rtpsidecar/cmd/rtpsidecar").CombinedOutput(); err != nil {
-		t.Fatalf("build: %v\n%s", err, out)
+	bin, err := buildOurs()
+	if err != nil {
+		t.Fatal(err)
 	}
 	return []string{bin, "serve"}
 }
+
+// buildOurs builds the daemon once for all tests, in a folder that goes with the run.
+var buildOurs = sync.OnceValues(func() (string, error) {
+	bin := filepath.Join(buildDir, "rtpsidecar")
+	if out, err := exec.Command("go", "build", "-o", bin, "rtpsidecar/cmd/rtpsidecar").CombinedOutput(); err != nil {
+		return "", fmt.Errorf("build: %w\n%s", err, out)
+	}
+	return bin, nil
+})
 
 type bench struct {
 	t    *testing.T
