@@ -538,6 +538,31 @@ func TestRefused(t *testing.T) {
 	screenshot(t, p, "unreachable")
 }
 
+// TestNoAnswer: a call that nobody answers says so on the member's tile, which offers to try again.
+func TestNoAnswer(t *testing.T) {
+	relay, err := lab.StartDaemon(t.Context(), relayProgram(t)...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer relay.Close()
+	startKamailio(t)
+	url := serve(t, conference.Config{SIP: fmt.Sprintf("ws://%s:%d", lab.RelayAddr, proxyPort)})
+	b := browser(t)
+	ada, ben := visit(t, b, url, "Ada unanswered"), visit(t, b, url, "Ben unanswered")
+	ada.enter("orchard")
+	ben.enter("orchard")
+	until(t, "Ada is told that Ben does not answer", 30*time.Second, func() (bool, string) {
+		text := ada.text()
+		return strings.Contains(text, "did not answer") && strings.Contains(text, "Try again"), text
+	})
+	screenshot(t, ada, "no-answer")
+	ada.press("l")
+	until(t, "Ada is in the lobby", 5*time.Second, func() (ok bool, _ string) {
+		ada.eval(&ok, `!!document.querySelector("#room")`)
+		return ok, ada.text()
+	})
+}
+
 // screenshot keeps a picture in the folder that CONFERENCE_PICTURES names, for people to look at.
 func screenshot(t *testing.T, p *tab, name string) {
 	t.Helper()

@@ -8,18 +8,18 @@ export interface Failure {
 }
 
 /** Why a camera or a microphone could not be opened, from the DOMException of getUserMedia. */
-export function mediaFailure(name: string, what: "camera" | "microphone" | "screen"): Failure {
+export function mediaFailure(name: string, what: "camera" | "microphone" | "camera and microphone" | "screen"): Failure {
   switch (name) {
     case "NotAllowedError":
     case "SecurityError":
       if (what === "screen") return { title: "The screen is not shared", detail: "The browser was not allowed to show it." };
       return {
         title: `The browser may not use your ${what}`,
-        detail: `Allow the ${what} in the address bar's site settings, then choose it again.`,
+        detail: `Allow it in the address bar's site settings, then choose the ${what} again. You can also join as you are.`,
       };
     case "NotFoundError":
     case "OverconstrainedError":
-      return { title: `No ${what} found`, detail: `Connect one and choose it, or join without a ${what}.` };
+      return { title: `No ${what} found`, detail: "Connect one and choose it, or join without." };
     case "NotReadableError":
     case "AbortError":
       return { title: `Your ${what} does not start`, detail: "Another program may be using it. Close that and choose it again." };

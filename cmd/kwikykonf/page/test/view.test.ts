@@ -112,7 +112,7 @@ test("a description tells whether it went through a relay", () => {
 test("every failure says something", () => {
   const all = [
     ...["NotAllowedError", "NotFoundError", "NotReadableError", "OddError", ""].flatMap((n) =>
-      (["camera", "microphone", "screen"] as const).map((w) => mediaFailure(n, w))),
+      (["camera", "microphone", "camera and microphone", "screen"] as const).map((w) => mediaFailure(n, w))),
     ...[0, 401, 403, 404, 408, 488, 503].map((s) => refusal(s, "Some Reason", "garden")),
     ...[0, 404, 408, 480, 486, 503].map((status) => callFailure("Ada", { kind: "refused", status })),
     callFailure("Ada", { kind: "no-answer" }),

@@ -9,7 +9,7 @@ import { memberId } from "../protocol";
 import { Line, type SipLeg } from "../sip";
 import { sample, type Sample } from "../stats";
 import { DevicePicker, useSpeaker } from "./devices";
-import { h, icon, type Icon } from "./dom";
+import { h, icon, words, type Icon } from "./dom";
 import type { Wish } from "./lobby";
 import { Panel } from "./panel";
 import { Tile } from "./tile";
@@ -100,7 +100,7 @@ export class Conference {
     const leave = button("leave", "Leave", "L", () => this.leave(), false);
     leave.classList.add("danger");
     this.invitation.append(
-      h("p", {}, h("strong", {}, "Nobody else is here yet")), h("p", {}, "Send the address of this page to whom you want to meet."),
+      h("p", {}, h("strong", {}, "Nobody else is here yet")), h("p", {}, "Send the link of this room to whom you want to meet."),
       h("button", { type: "button", class: "primary", onclick: () => void this.copyLink() }, icon("link"), "Copy link"));
     this.element = h("div", { class: "conference" },
       h("header", { class: "top" },
@@ -330,12 +330,12 @@ export class Conference {
       this.notice.hidden = true;
       this.mesh.announce();
     } else {
-      this.say({ title: "The call server is out of reach.", detail: "Running calls go on; trying to connect again…" });
+      this.say({ title: "The call server is out of reach", detail: "Running calls go on; trying to connect again…" });
     }
   }
 
   private say(f: Failure): void {
-    this.notice.replaceChildren(h("strong", {}, f.title), " ", f.detail);
+    this.notice.replaceChildren(...words(f));
     this.notice.hidden = false;
   }
 

@@ -2,7 +2,7 @@
 
 import { mediaFailure } from "../failures";
 import { devices, MediaError, type Device, type LocalMedia } from "../media";
-import { h } from "./dom";
+import { h, words } from "./dom";
 
 type Sink = HTMLMediaElement & { setSinkId?(id: string): Promise<void> };
 
@@ -43,11 +43,11 @@ export class DevicePicker {
     fill(this.microphone, all.audioinput, this.media.chosenDevice("microphone"), this.media.track("audio") ? null : "No microphone");
     fill(this.camera, all.videoinput, this.media.chosenDevice("camera"), this.media.state.cam ? null : "No camera");
     fill(this.speaker, all.audiooutput, this.speaker.value, all.audiooutput.length ? null : "Standard");
-    this.problems.replaceChildren(
-      ...[...this.failed].map(([what, name]) => {
-        const f = mediaFailure(name, what);
-        return h("p", { class: "problem" }, h("strong", {}, f.title), " ", f.detail);
-      }));
+    const [one, other] = [...this.failed.values()];
+    const failures = one !== undefined && one === other
+      ? [mediaFailure(one, "camera and microphone")]
+      : [...this.failed].map(([what, name]) => mediaFailure(name, what));
+    this.problems.replaceChildren(...failures.map((f) => h("p", { class: "problem" }, ...words(f))));
   }
 
   private choose(what: Device, id: string): void {

@@ -1,5 +1,7 @@
 // Elements without a framework: the page has a dozen moving parts, and its videos must stay the same elements.
 
+import type { Failure } from "../failures";
+
 type Child = Node | string | null | undefined | false;
 type Attributes = Record<string, string | number | boolean | ((e: never) => void) | undefined>;
 
@@ -13,6 +15,11 @@ export function h<K extends keyof HTMLElementTagNameMap>(tag: K, attributes: Att
   }
   e.append(...children.filter((c): c is Node | string => typeof c === "string" || c instanceof Node));
   return e;
+}
+
+/** A failure in words, for an element that shows it. */
+export function words(f: Failure): [HTMLElement, HTMLElement] {
+  return [h("strong", {}, f.title), h("span", {}, f.detail)];
 }
 
 /** Strokes on a field of 24 by 24. */

@@ -5,7 +5,7 @@ import { meter, type LocalMedia } from "../media";
 import { cleanName } from "../protocol";
 import { roomSlug } from "../room";
 import { DevicePicker } from "./devices";
-import { h, icon } from "./dom";
+import { h, icon, words } from "./dom";
 
 export interface Wish {
   room: string;
@@ -38,17 +38,16 @@ export class Lobby {
     this.picker = new DevicePicker(media, speak);
     this.video.muted = true;
     this.element = h("main", { class: "lobby" },
-      h("div", { class: "preview" },
-        h("div", { class: "frame" }, this.video, h("p", { class: "nothing" }, icon("camera", true), "No picture"), this.bar)),
+      h("div", { class: "frame" }, h("p", { class: "nothing" }, icon("camera", true), "No picture"), this.video, this.bar),
       h("form", { class: "card", onsubmit: (e: SubmitEvent) => void this.submitted(e) },
         h("h1", {}, "KwikyKonf"),
         h("p", { class: "lead" }, "A room for a few people. No account, nothing to install."),
         h("div", { class: "field" }, h("label", { for: "name" }, "Name"), this.name),
         h("div", { class: "field" }, h("label", { for: "room" }, "Room"), this.room,
           h("small", { id: "room-hint" }, "Whoever has the name of the room can come in.")),
-        this.picker.element,
         this.problem,
-        this.submit));
+        this.submit),
+      this.picker.element);
     this.stop = media.onChange(() => this.show());
     void this.start();
   }
@@ -65,7 +64,7 @@ export class Lobby {
   }
 
   fail(f: Failure): void {
-    this.problem.replaceChildren(h("p", { class: "problem" }, h("strong", {}, f.title), " ", f.detail));
+    this.problem.replaceChildren(h("p", { class: "problem" }, ...words(f)));
   }
 
   private async start(): Promise<void> {
@@ -85,6 +84,7 @@ export class Lobby {
     this.video.srcObject = picture ? new MediaStream([picture]) : null;
     this.video.classList.toggle("shown", picture !== null);
     const sound = this.media.track("audio");
+    this.bar.hidden = sound === null;
     if (sound !== this.metered) {
       this.stopMeter();
       this.metered = sound;
@@ -99,7 +99,7 @@ export class Lobby {
     const wish = { room: roomSlug(this.room.value), name: cleanName(this.name.value) };
     this.problem.replaceChildren();
     if (!wish.name || !wish.room) {
-      this.fail({ title: "Name and room are needed.", detail: "Both need at least one letter or digit." });
+      this.fail({ title: "Name and room are needed", detail: "Both need at least one letter or digit." });
       return;
     }
     this.submit.disabled = true;

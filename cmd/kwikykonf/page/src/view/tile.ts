@@ -4,7 +4,7 @@ import { callFailure } from "../failures";
 import type { Member, Phase } from "../mesh";
 import type { Figures } from "../stats";
 import type { MediaState } from "../protocol";
-import { h, hue, icon, initials } from "./dom";
+import { h, hue, icon, initials, words } from "./dom";
 
 export class Tile {
   readonly element: HTMLElement;
@@ -45,7 +45,7 @@ export class Tile {
     const failure = m.failure && callFailure(m.name, m.failure);
     this.cover.replaceChildren(
       ...(failure
-        ? [h("strong", {}, failure.title), h("span", {}, failure.detail), h("button", { type: "button", onclick: retry }, "Try again")]
+        ? [...words(failure), h("button", { type: "button", onclick: retry }, "Try again")]
         : text[m.phase] ? [h("span", {}, text[m.phase])] : []));
     this.cover.hidden = this.cover.childElementCount === 0;
   }
