@@ -24,7 +24,7 @@ type paths struct {
 	byID       map[uint32]*path
 	lastID     uint32
 	links      map[int]netlink.Link
-	neighbours map[neighbour]net.HardwareAddr
+	neighbours map[neighbour]lladdr
 }
 
 type pair struct {
@@ -44,6 +44,12 @@ type neighbour struct {
 	addr    netip.Addr
 }
 
+// lladdr is what is known of a neighbour.
+type lladdr struct {
+	mac   [6]byte
+	fixed bool // set by hand: to ask for it anew would make the kernel forget it
+}
+
 // The kinds of a path, as in rtp.c.
 const (
 	pathNone = iota
@@ -54,7 +60,7 @@ const (
 
 func newPaths(nl *netlink.Handle) *paths {
 	return &paths{nl: nl, byPair: make(map[pair]*path), byID: make(map[uint32]*path),
-		links: make(map[int]netlink.Link), neighbours: make(map[neighbour]net.HardwareAddr)}
+		links: make(map[int]netlink.Link), neighbours: make(map[neighbour]lladdr)}
 }
 
 // acquire is the id of the path between two addresses, which exists until it is released as often.
@@ -131,13 +137,14 @@ func (ps *paths) learn(n *netlink.Neigh, exists bool) (neighbour, bool) {
 	const valid = netlink.NUD_PERMANENT | netlink.NUD_NOARP | netlink.NUD_REACHABLE | netlink.NUD_PROBE | netlink.NUD_STALE |
 		netlink.NUD_DELAY
 	key := neighbour{n.LinkIndex, ip.Unmap()}
-	before := ps.neighbours[key]
+	before, known := ps.neighbours[key]
 	if exists && n.State&valid != 0 && len(n.HardwareAddr) == 6 {
-		ps.neighbours[key] = n.HardwareAddr
-		return key, before.String() != n.HardwareAddr.String()
+		now := lladdr{[6]byte(n.HardwareAddr), n.State&(netlink.NUD_PERMANENT|netlink.NUD_NOARP) != 0}
+		ps.neighbours[key] = now
+		return key, before.mac != now.mac || !known
 	}
 	delete(ps.neighbours, key)
-	return key, before != nil
+	return key, known
 }
 
 // neighbourChanged takes in an event.
@@ -192,9 +199,8 @@ func (ps *paths) resolve(p *path) {
 		}
 		p.via = neighbour{r.LinkIndex, gateway}
 		copy(v.Smac[:], attrs.HardwareAddr)
-		if mac, ok := ps.neighbours[p.via]; ok {
-			v.Kind = pathLink
-			copy(v.Dmac[:], mac)
+		if ll, ok := ps.neighbours[p.via]; ok {
+			v.Kind, v.Dmac = pathLink, ll.mac
 			break
 		}
 		v.Kind = pathNeigh
@@ -211,8 +217,7 @@ func (ps *paths) resolve(p *path) {
 	p.value = v
 }
 
-// poke has the kernel check, as if it had sent a packet itself, that the neighbours in use are there: packets sent
-// from the program do not tell it that they are needed.
+// pokeAll pokes all neighbours in use.
 func (ps *paths) pokeAll() {
 	done := make(map[neighbour]bool)
 	for _, p := range ps.byID {
@@ -223,7 +228,12 @@ func (ps *paths) pokeAll() {
 	}
 }
 
+// poke has the kernel check that a neighbour is there, as if it had sent a packet itself: packets sent from the program
+// do not tell it that the neighbour is needed.
 func (ps *paths) poke(n neighbour) {
+	if ps.neighbours[n].fixed {
+		return
+	}
 	family := unix.AF_INET6
 	if n.addr.Is4() {
 		family = unix.AF_INET

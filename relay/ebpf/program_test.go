@@ -11,16 +11,23 @@ import (
 	"testing"
 	"time"
 
+	"github.com/cilium/ebpf"
+
 	"rtpsidecar/relay/rtp"
 	"rtpsidecar/relay/srtp"
 )
 
-// What relay_tc returns.
-const (
-	tcNext     = ^uint32(0)
-	tcShot     = 2
-	tcRedirect = 7
-)
+// hook is a program and what it returns.
+type hook struct {
+	name           string
+	program        func(*kernelTable) *ebpf.Program
+	up, drop, sent uint32
+}
+
+var hooks = []hook{
+	{"tc", func(t *kernelTable) *ebpf.Program { return t.objs.RelayTc }, ^uint32(0), 2, 7},
+	{"xdp", func(t *kernelTable) *ebpf.Program { return t.objs.RelayXdp }, 2, 1, 4},
+}
 
 const testSSRC = 0x11223344
 
@@ -167,61 +174,63 @@ func TestAgainstGo(t *testing.T) {
 		{name: "raw", raw: true},
 		{name: "raw but verified", in: sha80, raw: true},
 	}
-	table := benchTable(t, Config{})
+	table := benchTable(t, Config{Mode: ModeXDP})
 	for i, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			rnd := mathrand.New(mathrand.NewPCG(uint64(i), 7))
-			local, peer := at(us4, uint16(30000+2*i)), peer4
-			sinkFrom, sinkTo := at(us4, uint16(40000+2*i)), far4
-			if tt.v6in {
-				local, peer = at(us6, local.Port()), peer6
-			}
-			if tt.v6out {
-				sinkFrom, sinkTo = at(us6, sinkFrom.Port()), far6
-			}
-			start := uint64(65536*3 + 65000)
-			begun := srtp.Progress{Started: true, Highest: start - 1, Window: [2]uint64{1, 0}}
-			act := Action{Peer: peer, PTs: [2]uint64{1<<8 | 1, 1 << 33}, In: newParams(t, tt.in), ClockRateHz: 8000,
-				Sources: []Source{{SSRC: testSSRC, In: begun, Out: []srtp.Progress{begun}}},
-				Sinks:   []Sink{{Local: sinkFrom, Remote: sinkTo, TOS: 184, Raw: tt.raw, PTMap: tt.ptMap, Out: newParams(t, tt.out)}},
-			}
-			s := &sender{rnd: rnd, index: start}
-			if tt.in != "" {
-				var err error
-				if s.out, err = resume(act.In, testSSRC, srtp.Progress{Started: true, Highest: start - 1}); err != nil {
+		for j, h := range hooks {
+			t.Run(h.name+" "+tt.name, func(t *testing.T) {
+				rnd := mathrand.New(mathrand.NewPCG(uint64(i), 7))
+				local, peer := at(us4, uint16(30000+4*i+2*j)), peer4
+				sinkFrom, sinkTo := at(us4, uint16(40000+4*i+2*j)), far4
+				if tt.v6in {
+					local, peer = at(us6, local.Port()), peer6
+				}
+				if tt.v6out {
+					sinkFrom, sinkTo = at(us6, sinkFrom.Port()), far6
+				}
+				start := uint64(65536*3 + 65000)
+				begun := srtp.Progress{Started: true, Highest: start - 1, Window: [2]uint64{1, 0}}
+				act := Action{Peer: peer, PTs: [2]uint64{1<<8 | 1, 1 << 33}, In: newParams(t, tt.in), ClockRateHz: 8000,
+					Sources: []Source{{SSRC: testSSRC, In: begun, Out: []srtp.Progress{begun}}},
+					Sinks:   []Sink{{Local: sinkFrom, Remote: sinkTo, TOS: 184, Raw: tt.raw, PTMap: tt.ptMap, Out: newParams(t, tt.out)}},
+				}
+				s := &sender{rnd: rnd, index: start}
+				if tt.in != "" {
+					var err error
+					if s.out, err = resume(act.In, testSSRC, srtp.Progress{Started: true, Highest: start - 1}); err != nil {
+						t.Fatal(err)
+					}
+				}
+				key := FlowKey{local}
+				fake := NewFake()
+				fake.Ahead = 0
+				for _, tab := range []Table{table, fake} {
+					if err := tab.Put(key, act); err != nil {
+						t.Fatal(err)
+					}
+				}
+				seen := map[Verdict]int{}
+				for n := range 2500 {
+					payload := s.next()
+					d := datagram{from: peer, to: local, payload: payload, noChecksum: !tt.v6in && !tt.v6out && n%7 == 0}
+					if n%50 == 0 {
+						d.from = at(peer, 1)
+					}
+					seen[compare(t, table, h, fake, d)]++
+					if t.Failed() {
+						t.Fatalf("packet %d: %x", n, payload)
+					}
+				}
+				if seen[Sent] < 1200 || seen[Up] < 50 {
+					t.Errorf("verdicts %v", seen)
+				}
+				got, err := table.Delete(key)
+				if err != nil {
 					t.Fatal(err)
 				}
-			}
-			key := FlowKey{local}
-			fake := NewFake()
-			fake.Ahead = 0
-			for _, tab := range []Table{table, fake} {
-				if err := tab.Put(key, act); err != nil {
-					t.Fatal(err)
-				}
-			}
-			seen := map[Verdict]int{}
-			for n := range 4000 {
-				payload := s.next()
-				d := datagram{from: peer, to: local, payload: payload, noChecksum: !tt.v6in && !tt.v6out && n%7 == 0}
-				if n%50 == 0 {
-					d.from = at(peer, 1)
-				}
-				seen[compare(t, table, fake, d)]++
-				if t.Failed() {
-					t.Fatalf("packet %d: %x", n, payload)
-				}
-			}
-			if seen[Sent] < 2000 || seen[Up] < 50 {
-				t.Errorf("verdicts %v", seen)
-			}
-			got, err := table.Delete(key)
-			if err != nil {
-				t.Fatal(err)
-			}
-			want, _ := fake.Delete(key)
-			sameCounters(t, got, want)
-		})
+				want, _ := fake.Delete(key)
+				sameCounters(t, got, want)
+			})
+		}
 	}
 }
 
@@ -245,10 +254,10 @@ func sameCounters(t *testing.T, got, want Counter) {
 }
 
 // compare gives one packet to both tables.
-func compare(t *testing.T, table *kernelTable, fake *Fake, d datagram) Verdict {
+func compare(t *testing.T, table *kernelTable, h hook, fake *Fake, d datagram) Verdict {
 	t.Helper()
 	frame := d.bytes()
-	code, out, err := table.objs.RelayTc.Test(frame)
+	code, out, err := h.program(table).Test(frame)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -259,15 +268,15 @@ func compare(t *testing.T, table *kernelTable, fake *Fake, d datagram) Verdict {
 	} // else it is longer than the path allows
 	switch {
 	case verdict == Up:
-		if code != tcNext || !bytes.Equal(out, frame) {
+		if code != h.up || !bytes.Equal(out, frame) {
 			t.Errorf("code %d, wanted up and untouched", int32(code))
 		}
 	case len(sent) == 0:
-		if code != tcShot {
+		if code != h.drop {
 			t.Errorf("code %d, wanted a drop", int32(code))
 		}
 	default:
-		if code != tcRedirect {
+		if code != h.sent {
 			t.Fatalf("code %d, wanted it sent", int32(code))
 		}
 		sameFrame(t, out, sent[0], d)

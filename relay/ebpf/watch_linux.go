@@ -111,9 +111,11 @@ func (w *watcher) run() {
 				w.t.log.Warn("fast path", "error", err)
 			}
 		case <-beat.C:
+			w.t.mu.Lock()
 			if err := w.t.beat(); err != nil {
 				w.t.log.Warn("fast path pulse", "error", err)
 			}
+			w.t.mu.Unlock()
 		case <-poke.C:
 			w.t.mu.Lock()
 			if !w.t.closed {
