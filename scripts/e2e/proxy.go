@@ -1,0 +1,171 @@
+package e2e
+
+import (
+	"bytes"
+	"context"
+	_ "embed"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"text/template"
+	"time"
+
+	opensipscfg "rtpsidecar/opensips-cfg"
+	lab "rtpsidecar/scripts/webrtclab"
+)
+
+// The proxy's domains. Nothing resolves them: everyone in the lab knows the proxy's addresses.
+const (
+	digestDomain = "phones.test"
+	openDomain   = "chat.test"
+)
+
+// Its ports.
+const (
+	portSIP = 5060
+	portWS  = 5066
+	portWSS = 7443
+)
+
+//go:embed kamailio.cfg.tmpl
+var kamailioConfig string
+
+// proxyProgram is a SIP proxy to test with: an OpenSIPS of some version, or Kamailio.
+type proxyProgram struct {
+	name, path string
+	modules    string // of OpenSIPS; empty: Kamailio
+}
+
+// proxyPrograms are those to test with, see the package comment; none is no error.
+func proxyPrograms() ([]proxyProgram, error) {
+	var found []proxyProgram
+	for _, version := range opensipscfg.Versions {
+		n := strings.ReplaceAll(version, ".", "")
+		if path := os.Getenv("OPENSIPS_" + n); path != "" {
+			found = append(found, proxyProgram{"opensips " + version, path, os.Getenv("OPENSIPS_MODULES_" + n)})
+		}
+	}
+	if path, err := exec.LookPath("opensips"); err == nil && len(found) == 0 {
+		out, err := exec.Command(path, "-V").Output()
+		if err != nil {
+			return nil, fmt.Errorf("%s -V: %w", path, err)
+		}
+		for _, version := range opensipscfg.Versions {
+			if bytes.Contains(out, []byte("opensips "+version+".")) {
+				found = append(found, proxyProgram{"opensips " + version, path, ""})
+			}
+		}
+	}
+	for i := range found {
+		for _, dir := range opensipscfg.ModulesBeside(found[i].path) {
+			if _, err := os.Stat(filepath.Join(dir, "tm.so")); err == nil && found[i].modules == "" {
+				found[i].modules = dir
+			}
+		}
+		if found[i].modules == "" {
+			return nil, fmt.Errorf("no modules beside %s", found[i].path)
+		}
+	}
+	if path, err := exec.LookPath("kamailio"); err == nil && (len(found) == 0 || os.Getenv("E2E_KAMAILIO") != "") {
+		found = append(found, proxyProgram{"kamailio", path, ""})
+	}
+	return found, nil
+}
+
+func (p proxyProgram) opensips() bool { return p.modules != "" }
+
+// proxyValues is the deployment that the tests use.
+func proxyValues(p proxyProgram, dir, table string, users []account) opensipscfg.Values {
+	v := opensipscfg.Defaults()
+	v.OpenSIPS = strings.TrimPrefix(p.name, "opensips ")
+	v.ModulePath = p.modules
+	v.Domains = []opensipscfg.Domain{{Name: digestDomain, Registration: "digest"}, {Name: openDomain, Registration: "open"}}
+	for _, u := range users {
+		v.Users = append(v.Users, opensipscfg.User{Name: u.user, Domain: u.domain, Password: u.password})
+	}
+	v.Listen.IPv4.Address, v.Listen.IPv6.Address = lab.RelayAddr, lab.RelayAddr6
+	v.Listen.WSS.On = true
+	v.TLS = opensipscfg.TLS{
+		Certificate: filepath.Join(dir, "cert.pem"), Key: filepath.Join(dir, "key.pem"), CA: filepath.Join(dir, "cert.pem"),
+	}
+	v.Log = opensipscfg.Log{Level: 2, Stderr: true}
+	v.Media.Sidecars = []opensipscfg.Sidecar{{Address: "udp:" + lab.ControlAddr, Weight: 1}}
+	v.Media.Table = table
+	return v
+}
+
+// startProxy runs the program in the relay's network until the returned stop is called; log holds what it writes.
+func startProxy(ctx context.Context, p proxyProgram, dir, table string, users []account) (stop func() error, log string, err error) {
+	log = filepath.Join(dir, "proxy.log")
+	var argv []string
+	if p.opensips() {
+		if _, err := opensipscfg.RenderTo(dir, proxyValues(p, dir, table, users)); err != nil {
+			return nil, log, err
+		}
+		argv = []string{p.path, "-F", "-f", filepath.Join(dir, "opensips.cfg"), "-m", "64", "-M", "8", "-P", filepath.Join(dir, "pid")}
+	} else {
+		config := filepath.Join(dir, "kamailio.cfg")
+		if err := writeKamailio(config, table, users); err != nil {
+			return nil, log, err
+		}
+		argv = []string{p.path, "-DD", "-E", "-f", config, "-Y", dir, "-P", filepath.Join(dir, "pid"), "-m", "64", "-M", "8"}
+	}
+	file, err := os.Create(log)
+	if err != nil {
+		return nil, log, err
+	}
+	cmd := lab.RelayCommand(ctx, argv...)
+	cmd.Dir, cmd.Stdout, cmd.Stderr = dir, file, file
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true} // it forks
+	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }          // it ends its workers, if it is not hurried
+	cmd.WaitDelay = 5 * time.Second
+	if err := cmd.Start(); err != nil {
+		_ = file.Close()
+		return nil, log, err
+	}
+	stop = func() error {
+		_ = cmd.Cancel()
+		kill := time.AfterFunc(5*time.Second, func() { _ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) })
+		defer kill.Stop()
+		err := cmd.Wait()
+		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) // what is left of the group
+		return errors.Join(ignoreExit(err), file.Close())
+	}
+	return stop, log, nil
+}
+
+// ignoreExit: how a proxy ends when it is told to is its own business.
+func ignoreExit(err error) error {
+	if errors.As(err, new(*exec.ExitError)) {
+		return nil
+	}
+	return err
+}
+
+func writeKamailio(path, table string, users []account) error {
+	f, err := os.Create(path)
+	if err != nil {
+		return err
+	}
+	type user struct{ Name, Password string }
+	data := struct {
+		Listen []string
+		NG     string
+		Users  []user
+		Cells  []opensipscfg.Cell
+	}{
+		Listen: []string{
+			fmt.Sprintf("udp:%s:%d", lab.RelayAddr, portSIP), fmt.Sprintf("udp:[%s]:%d", lab.RelayAddr6, portSIP),
+			fmt.Sprintf("tcp:%s:%d", lab.RelayAddr, portWS),
+		},
+		NG: lab.ControlAddr, Cells: opensipscfg.MediaTable(table),
+	}
+	for _, u := range users {
+		data.Users = append(data.Users, user{u.user, u.password})
+	}
+	return errors.Join(template.Must(template.New("").Parse(kamailioConfig)).Execute(f, data), f.Close())
+}
