@@ -123,8 +123,10 @@ func (c *Call) runAnswer(from, to *Participant, s *sdp.Session, f *Flags) (body 
 	}
 	n.commit()
 	n.unfork()
+	from.blockDTMF = from.blockDTMF || f.BlockDTMF
 	body = n.print(false)
 	c.apply()
 	from.lateFragments()
+	c.save(f)
 	return body, transcodingWarning(n.missing), nil
 }

@@ -128,6 +128,13 @@ func (e *Engine) newTransportID() uint64 { return e.nextTransport.Add(1) }
 // untaggedName is how query shows a party without a tag.
 func untaggedName(n int) string { return "<untagged " + strconv.Itoa(n) + ">" }
 
+// save keeps c beyond the process, unless the request wants to spare the store.
+func (c *Call) save(f *Flags) {
+	if !f.NoRedisUpdate {
+		c.engine.store.Save(c)
+	}
+}
+
 // follow takes the wishes of a request that are about the whole call.
 func (c *Call) follow(f *Flags) {
 	if f.Learning != nil {

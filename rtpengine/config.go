@@ -39,6 +39,7 @@ type Config struct {
 	MeasureRTP    bool
 	SSRCReporting string            // full, inline, global, none
 	Templates     map[string]string // name or command -> flag string
+	Store         Store             // nil: calls are not kept
 	InstanceID    string            // loop-protect mark, 12 hex digits; made when empty
 
 	Log *slog.Logger

@@ -610,3 +610,63 @@ func TestHandlerContext(t *testing.T) {
 		t.Errorf("%+v", r)
 	}
 }
+
+func TestEcho(t *testing.T) {
+	for mode, want := range map[string][2]echo{"blackhole": {echoDiscard, echoDiscard}, "forward": {echoDiscard, echoBack},
+		"backward": {echoBack, echoDiscard}, "both": {echoBack, echoBack}} {
+		t.Run(mode, func(t *testing.T) {
+			e := loopback(t)
+			a, b := newPhone(t), newPhone(t)
+			toA, toB := pairUp(t, e, "c", a, b, "media-echo", mode)
+			for i, ends := range []relayEnds{toA, toB} {
+				ends.at = ends.from // an echo is heard by who sent
+				if want[i] == echoBack {
+					ends.talk(t, "hello")
+					continue
+				}
+				ends.from.send(ends.media, 0, "lost")
+				if _, got, ok := ends.at.wait(30 * time.Millisecond); ok {
+					t.Errorf("side %d heard %q", i, got)
+				}
+			}
+		})
+	}
+}
+
+func TestMaskedExtensions(t *testing.T) {
+	e := loopback(t)
+	a, b := newPhone(t), newPhone(t)
+	const level, other = "urn:ietf:params:rtp-hdrext:ssrc-audio-level", "urn:example:other"
+	ext := "a=extmap:1 " + level + "\na=extmap:2 " + other + "\n"
+	o := must(t, e, "offer", "call-id", "c", "from-tag", "A", "sdp", body("127.0.0.1", audio(a.port())+ext), "extmap", kv{"mask", []string{level}})
+	lines(t, "offer", o.Value("sdp").Str(), "!a=extmap:1 ", "a=extmap:2 "+other)
+	toA := mustSDP(t, e, "answer", "call-id", "c", "from-tag", "A", "to-tag", "B", "sdp", body("127.0.0.1", audio(b.port())))
+	pkt := []byte{0x90, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 9, 0xbe, 0xde, 0, 1, 0x10, 0xaa, 0x20, 0xbb, 'x'}
+	if _, err := a.rtp.WriteToUDPAddrPort(pkt, toA.Media[0].RTPAddr()); err != nil {
+		t.Fatal(err)
+	}
+	buf := make([]byte, 100)
+	b.rtp.SetReadDeadline(time.Now().Add(waitTime))
+	n, err := b.rtp.Read(buf)
+	if err != nil || bytes.Contains(buf[:n], []byte{0xaa}) || !bytes.Contains(buf[:n], []byte{0xbb}) {
+		t.Errorf("%x, %v: want the second extension without the first", buf[:n], err)
+	}
+}
+
+// recorder is a Store that remembers what it was told.
+type recorder struct{ saved, deleted []string }
+
+func (r *recorder) Save(c *Call)     { r.saved = append(r.saved, c.ID) }
+func (r *recorder) Delete(id string) { r.deleted = append(r.deleted, id) }
+func (r *recorder) Close() error     { return nil }
+
+func TestStore(t *testing.T) {
+	r := &recorder{}
+	e := loopback(t, func(c *Config) { c.Store, c.DeleteDelay = r, 0 })
+	ok := body(rtpFrom, plainAudio)
+	dialogue(t, e, "c", step{command: "offer", from: "A", sdp: ok}, step{command: "answer", from: "A", to: "B", sdp: ok, flags: []any{"flags", []string{"no-redis-update"}}})
+	must(t, e, "delete", "call-id", "c")
+	if !slices.Equal(r.saved, []string{"c"}) || !slices.Equal(r.deleted, []string{"c"}) {
+		t.Errorf("saved %q, deleted %q", r.saved, r.deleted)
+	}
+}

@@ -3,6 +3,7 @@ package rtpengine
 import (
 	"net/netip"
 	"slices"
+	"strings"
 
 	"rtpsidecar/relay"
 	"rtpsidecar/sdp"
@@ -85,7 +86,7 @@ func (n *negotiation) section(p *pair, offer bool) *sdp.Media {
 		return m
 	}
 	m.Codecs = l.Shown
-	m.Extmaps = n.extmaps(p, offer)
+	m.Extmaps = n.extmaps(p)
 	if offer && p.inGroup {
 		m.Extmaps = n.midExtension(m.Extmaps)
 		if b := extmapID(m.Extmaps, uriMID); b > 0 && !l.Seen {
@@ -184,9 +185,25 @@ func (n *negotiation) printDTLS(m *sdp.Media, l *leg, cert relay.Certificate, of
 	}
 }
 
-// extmaps are the header extensions that pass.
-func (n *negotiation) extmaps(p *pair, _ bool) []sdp.Extmap {
-	return slices.DeleteFunc(slices.Clone(p.sec.Extmaps), func(e sdp.Extmap) bool { return n.f.hidesExtmap(e.URI) })
+// extmaps are the header extensions that the receiver gets to see. What is masked is taken out of packets too.
+func (n *negotiation) extmaps(p *pair) []sdp.Extmap {
+	l := &p.bm.leg
+	l.Masked = nil
+	var out []sdp.Extmap
+	for _, x := range p.sec.Extmaps {
+		switch {
+		case masks(n.f.ExtmapMask, x.URI):
+			l.Masked = append(l.Masked, x.ID)
+		case !n.f.hidesExtmap(x.URI):
+			out = append(out, x)
+		}
+	}
+	return out
+}
+
+// masks tells whether a list of header extensions names one, or all.
+func masks(list []string, uri string) bool {
+	return slices.ContainsFunc(list, func(s string) bool { return strings.EqualFold(s, "all") || strings.EqualFold(s, uri) })
 }
 
 // relayedInPlace tells sections that are none of our business: MSRP runs over TCP.

@@ -3,6 +3,7 @@ package rtpengine
 import (
 	"crypto/rand"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"hash/maphash"
 	"io"
@@ -72,9 +73,12 @@ func New(cfg Config) (*Engine, error) {
 	e := &Engine{
 		cfg: cfg, log: cfg.Log, now: cfg.Now, rand: rand.Reader,
 		ifaces: newInterfaces(cfg.Interfaces),
-		store:  noStore{},
+		store:  cfg.Store,
 		seed:   maphash.MakeSeed(),
 		stop:   make(chan struct{}),
+	}
+	if e.store == nil {
+		e.store = noStore{}
 	}
 	e.started = e.now()
 	for i := range e.shards {
@@ -105,7 +109,7 @@ func (e *Engine) close() error {
 		e.destroy(c, closedShutdown)
 		e.unlock(c)
 	}
-	err := e.host.Close()
+	err := errors.Join(e.host.Close(), e.store.Close())
 	e.done.Wait()
 	return err
 }
@@ -184,6 +188,7 @@ func (e *Engine) destroy(c *Call, why closeReason) {
 		return
 	}
 	c.dead = true
+	e.store.Delete(c.ID)
 	e.stats.closed(c, why, e.now())
 	for _, p := range c.participants {
 		if !p.deleted {

@@ -105,7 +105,7 @@ func valueRows() []FlagRow {
 	of("codec", inSDP, codecRows()...)
 	of("extmap", inBoth,
 		FlagRow{Name: "strip", Note: "remove these header extensions, or all, from the SDP", set: addText(func(f *Flags) *[]string { return &f.ExtmapStrip }, nil)},
-		FlagRow{Name: "mask", Status: FlagDiffers, Note: "remove them from the SDP; packets keep them", set: addText(func(f *Flags) *[]string { return &f.ExtmapMask }, nil)})
+		FlagRow{Name: "mask", Note: "remove them from the SDP and from packets", set: addText(func(f *Flags) *[]string { return &f.ExtmapMask }, nil)})
 	of("replace", inBoth,
 		FlagRow{Name: "origin", Tier: 'A', Note: "address of o=", set: turnOn(func(f *Flags) *bool { return &f.Replace.Origin })},
 		FlagRow{Name: "origin-full", Note: "user, session id and address of o= stay the same", set: turnOn(func(f *Flags) *bool { return &f.Replace.OriginFull })},
@@ -132,10 +132,10 @@ func valueRows() []FlagRow {
 		FlagRow{Name: "off", Also: offWords[1:], Tier: 'C', Status: FlagNoEffect, Note: "audio is never touched", set: turnTo(func(f *Flags) *OnOff { return &f.Passthrough }, Off)})
 	of("media-echo", InOffer,
 		FlagRow{Name: "none", Also: []string{"off", "no"}, Note: "the default", set: turnTo(echoMode, EchoNone)},
-		FlagRow{Name: "blackhole", Also: []string{"sinkhole"}, Status: FlagRefused, Note: "discard what both send", set: turnTo(echoMode, EchoBlackhole)},
-		FlagRow{Name: "forward", Also: []string{"fwd", "fw"}, Status: FlagRefused, Note: "echo to the receiver", set: turnTo(echoMode, EchoForward)},
-		FlagRow{Name: "backward", Also: []string{"backwards", "reverse", "back", "bkw", "bk"}, Status: FlagRefused, Note: "echo to the sender", set: turnTo(echoMode, EchoBackward)},
-		FlagRow{Name: "both", Status: FlagRefused, Note: "echo to both", set: turnTo(echoMode, EchoBoth)})
+		FlagRow{Name: "blackhole", Also: []string{"sinkhole"}, Note: "discard what both send", set: turnTo(echoMode, EchoBlackhole)},
+		FlagRow{Name: "forward", Also: []string{"fwd", "fw"}, Note: "echo to the receiver", set: turnTo(echoMode, EchoForward)},
+		FlagRow{Name: "backward", Also: []string{"backwards", "reverse", "back", "bkw", "bk"}, Note: "echo to the sender", set: turnTo(echoMode, EchoBackward)},
+		FlagRow{Name: "both", Note: "echo to both", set: turnTo(echoMode, EchoBoth)})
 	of("audio-player", inBoth,
 		FlagRow{Name: "default", Status: FlagNoEffect, Note: "there is no audio player"},
 		FlagRow{Name: "off", Also: []string{"no", "never", "disable", "disabled"}, Status: FlagNoEffect, Note: "there is no audio player"},

@@ -84,7 +84,7 @@ func wordRows() []FlagRow {
 		{Name: "recrypt", In: inBoth, Tier: 'C', Note: "own SRTP keys on both sides", set: turnOn(func(f *Flags) *bool { return &f.Recrypt })},
 		{Name: "block-short", Also: []string{"block-shorts", "block-short-packets"}, In: inBoth, Tier: 'C', Status: FlagRefused, Note: "drop packets shorter than usual", set: turnOn(func(f *Flags) *bool { return &f.BlockShort })},
 		{Name: "unidirectional", In: inBoth, Tier: 'C', Status: FlagNoEffect, Note: "one-way media are forwarded like any other", set: turnOn(func(f *Flags) *bool { return &f.Unidirectional })},
-		{Name: "block-DTMF", In: inBoth, Tier: 'B', Status: FlagRefused, Note: "as the command block DTMF", set: turnOn(func(f *Flags) *bool { return &f.BlockDTMF })},
+		{Name: "block-DTMF", In: inBoth, Tier: 'B', Note: "as the command block DTMF", set: turnOn(func(f *Flags) *bool { return &f.BlockDTMF })},
 		{Name: "block-egress", In: inBoth | InPlayMedia, Tier: 'B', Status: FlagNoEffect, Note: "of play media, which is refused"},
 		{Name: "no-jitter-buffer", In: inBoth, Tier: 'B', Status: FlagNoEffect, Note: "there is no jitter buffer"},
 		{Name: "no-player", Also: []string{"no-audio-player"}, In: inBoth, Tier: 'B', Status: FlagNoEffect, Note: "there is no audio player"},

@@ -37,6 +37,7 @@ type leg struct {
 	PTimeWish  time.Duration // asked for by the flags towards it; 0: none
 
 	MID    string // in its numbering
+	Masked []int  // ids of header extensions that its packets are sent without
 	MIDExt int    // id of the sdes:mid header extension in its numbering, 0 none
 
 	Mux  legMux

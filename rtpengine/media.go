@@ -22,7 +22,7 @@ type Media struct {
 
 	local   *localPort   // in use; nil: none, or the bundle's
 	spares  []*localPort // earlier ones, still forwarding: the far end may not know better yet
-	echo    EchoMode     // media-echo
+	echo    echo         // media-echo
 	label   string       // of SIPREC
 	grouped bool         // in a BUNDLE group of its party
 	bundle  *Media       // not nil: the section whose transport this one shares
@@ -40,6 +40,31 @@ type localPort struct {
 	single      bool
 	primaryOnly bool
 	key         netip.AddrPort // the other side's endpoint at the time; a change of it asks for new ports
+}
+
+// echo is what media-echo makes of a section's packets.
+type echo uint8
+
+// The effects: they go to the subscribers; nowhere; back to who sent them.
+const (
+	echoNone echo = iota
+	echoDiscard
+	echoBack
+)
+
+// effects are the effects of a mode on the sender's section and on the receiver's.
+func (mode EchoMode) effects() (from, to echo) {
+	switch mode {
+	case EchoBlackhole:
+		return echoDiscard, echoDiscard
+	case EchoForward:
+		return echoDiscard, echoBack
+	case EchoBackward:
+		return echoBack, echoDiscard
+	case EchoBoth:
+		return echoBack, echoBack
+	}
+	return echoNone, echoNone
 }
 
 // portOwner is what an event needs to be logged; it never changes.

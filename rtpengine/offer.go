@@ -161,9 +161,16 @@ func (c *Call) runOffer(from, to *Participant, s *sdp.Session, f *Flags) (body [
 		return nil, "", err
 	}
 	n.commit()
+	for _, p := range n.pairs {
+		if p.bm != nil {
+			p.am.echo, p.bm.echo = f.MediaEcho.effects()
+		}
+	}
+	from.blockDTMF = from.blockDTMF || f.BlockDTMF
 	body = n.print(true)
 	c.apply()
 	from.lateFragments()
+	c.save(f)
 	return body, transcodingWarning(n.missing), nil
 }
 

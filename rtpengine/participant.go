@@ -38,7 +38,6 @@ type Participant struct {
 	blockDTMF bool
 	blocked   bool // block media
 	silenced  bool // silence media
-	forwarded bool // start forwarding
 }
 
 // name is the key of the party in a query reply.
@@ -69,9 +68,6 @@ func (p *Participant) associate(o *Participant) {
 func (p *Participant) dissociate(o *Participant) {
 	p.assoc = slices.DeleteFunc(p.assoc, func(x *Participant) bool { return x == o })
 }
-
-// associated tells whether p and o are in a dialogue.
-func (p *Participant) associated(o *Participant) bool { return slices.Contains(p.assoc, o) }
 
 // latest is the most recent partner that f accepts, nil when there is none.
 func (p *Participant) latest(f func(*Participant) bool) *Participant {

@@ -38,7 +38,7 @@ func (m *Media) bundledWith() []*Media {
 func (m *Media) route() relay.Route {
 	r := relay.Route{
 		ID:         m.id,
-		Discard:    m.leg.rtp() && !m.leg.sends() || m.party.blocked || m.echo == EchoBlackhole,
+		Discard:    m.leg.rtp() && !m.leg.sends() || m.party.blocked || m.echo == echoDiscard,
 		ClockRates: clockRates(m.leg.Codecs),
 	}
 	if m.party.silenced {
@@ -52,13 +52,14 @@ func (m *Media) route() relay.Route {
 			r.Sinks = append(r.Sinks, sink)
 		}
 	}
+	if m.echo == echoBack {
+		r.Sinks = []relay.Sink{{To: m.transport(), Feedback: m.leg.Protocol.IsAVPF()}}
+		return r
+	}
 	for _, s := range m.sources {
 		if t := s.from.transport(); s.mirrorRTCP && t != nil {
 			r.Sinks = append(r.Sinks, relay.Sink{To: t, MuteRTP: true, Feedback: s.from.leg.Protocol.IsAVPF()})
 		}
-	}
-	if m.echo == EchoBoth || m.echo == EchoBackward {
-		r.Sinks = []relay.Sink{{To: m.transport(), Feedback: m.leg.Protocol.IsAVPF()}}
 	}
 	return r
 }
@@ -79,11 +80,12 @@ func (s *subscription) sink() (relay.Sink, bool) {
 	if s.from.party.blockDTMF || s.blockDTMF {
 		k.PTMap = withoutDTMF(k.PTMap, from.Codecs)
 	}
+	k.ExtMap = extMap(to.Masked)
 	if s.to.bundled() && to.MID != "" && to.MIDExt > 0 {
 		k.MID, k.MIDExt = to.MID, uint8(to.MIDExt)
 	}
 	k.Passthrough = from.SDES.Chosen && to.SDES.Chosen && from.SDES.Recv.Equal(to.SDES.Send) &&
-		!from.Flags.Recrypt && !to.Flags.Recrypt && k.PTMap == nil && k.MID == "" && s.from.party.noPayloadEdits()
+		!from.Flags.Recrypt && !to.Flags.Recrypt && k.PTMap == nil && k.ExtMap == nil && k.MID == "" && s.from.party.noPayloadEdits()
 	return k, true
 }
 
@@ -100,6 +102,21 @@ func identityMap() *[128]uint8 {
 	m := new([128]uint8)
 	for i := range m {
 		m[i] = uint8(i)
+	}
+	return m
+}
+
+// extMap removes the header extensions with these ids; nil for none.
+func extMap(masked []int) *[256]uint8 {
+	if len(masked) == 0 {
+		return nil
+	}
+	m := new([256]uint8)
+	for i := range m {
+		m[i] = uint8(i)
+	}
+	for _, id := range masked {
+		m[uint8(id)] = 0
 	}
 	return m
 }

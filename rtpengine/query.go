@@ -286,8 +286,8 @@ func (m *Media) flagWords() []string {
 	w.when(l.ICE.On && l.ICE.RemoteLite, "ICE-lite peer")
 	w.when(l.ICE.On && l.ICE.Lite, "ICE-lite self")
 	w.when(l.Protocol.IsAVPF(), "RTCP feedback")
-	w.when(m.echo != EchoNone && m.echo != EchoBlackhole, "echo")
-	w.when(m.echo == EchoBlackhole, "blackhole")
+	w.when(m.echo == echoBack, "echo")
+	w.when(m.echo == echoDiscard, "blackhole")
 	return w
 }
 
