@@ -159,7 +159,7 @@ func conclude(a, b *leg, f *Flags, r rules) {
 		offered = b.Protocol
 	}
 	a.Protocol = offered
-	a.Mux.On = a.Mux.Heard && !a.Mux.Reject && (a.Mux.Accept || b.Mux.Heard)
+	a.Mux.On = a.Mux.Heard && !b.Mux.Reject && (b.Mux.Accept || b.Mux.Heard)
 	if f.ICE == ICERemove {
 		a.ICE.On = false
 	}
@@ -182,7 +182,8 @@ func proposeMux(a, b *leg, f *Flags) {
 		return
 	}
 	w := f.RTCPMux
-	a.Mux.Accept, a.Mux.Reject = w.Demux || w.Accept, w.Reject
+	// With b, not with a: each branch of a forked call has its own word about it.
+	b.Mux.Accept, b.Mux.Reject = w.Demux || w.Accept, w.Reject
 	switch {
 	case b.Mux.On && b.Seen && !w.Demux:
 		b.Mux.Offered, b.Mux.Require = true, true
