@@ -148,20 +148,21 @@ func realStart(t *testing.T, p program, dir string, v *Values) {
 		"-P", filepath.Join(dir, "pid"))
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
-	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
+	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
 	ended := make(chan error, 1)
 	go func() { ended <- cmd.Wait() }()
-	defer func() { // the children end with the group
-		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGTERM)
+	defer func() {
+		_ = cmd.Process.Signal(syscall.SIGTERM) // it ends its workers, if it is not hurried
 		select {
 		case <-ended:
 		case <-time.After(5 * time.Second):
 			_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
 			<-ended
 		}
+		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) // what is left of the group
 		if t.Failed() {
 			b, _ := os.ReadFile(log.Name())
 			t.Logf("log:\n%s", b)
