@@ -190,6 +190,8 @@ func MatchAnswer(offer, answer []Codec) []int {
 	try(false, func(a, o *Codec) bool { return a.PT == o.PT && (Matches(a, o) || a.Name == "" && o.Name == "") })
 	try(false, Matches)
 	try(false, func(a, o *Codec) bool { return a.PT == o.PT && SameEncoding(a, o) })
+	// A static number is one codec (RFC 3551 table 4), whatever a device calls it: Cisco SPA phones say G729a.
+	try(false, func(a, o *Codec) bool { return a.PT == o.PT && a.PT < 35 })
 	try(true, func(a, o *Codec) bool {
 		if !SameEncoding(a, o) {
 			return false

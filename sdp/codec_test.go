@@ -114,6 +114,7 @@ func TestMatchAnswer(t *testing.T) {
 		{"nameless by number", codecs("77 "), codecs("77 "), []int{0}},
 		{"H264 by mode", codecs("102 H264/90000|packetization-mode=1", "104 H264/90000|packetization-mode=0"),
 			codecs("96 H264/90000|packetization-mode=0", "97 H264/90000|packetization-mode=1"), []int{1, 0}},
+		{"static number under another name", codecs("18 G729a/8000", "101 telephone-event/8000"), codecs("18 G729/8000"), []int{0}},
 		{"decisive difference under the same number", codecs("96 AMR/8000|octet-align=1"), codecs("96 AMR/8000"), []int{0}},
 		{"decisive difference under another number", codecs("96 AMR/8000|octet-align=1"), codecs("97 AMR/8000"), []int{-1}},
 		{"retransmission follows", codecs("96 VP8/90000", "97 rtx/90000|apt=96", "102 H264/90000", "103 rtx/90000|apt=102"),
