@@ -159,6 +159,18 @@ static inline_always u16 fold16(u64 sum)
 	return s;
 }
 
+/* outside reports whether *len is not from 12 to most, in two comparisons: the verifier does not follow the subtraction
+ * and one comparison that the compiler would make of them. */
+static inline_always int outside(u32 *len, u32 most)
+{
+	u32 n = *len;
+	if (n > most)
+		return 1;
+	asm volatile("" : "+r"(n));
+	*len = n;
+	return n < 12;
+}
+
 static inline_always u64 sum_addr(const u32 *a)
 {
 	return (u64)a[0] + a[1] + a[2] + a[3];
@@ -381,46 +393,40 @@ up:
 	return UP;
 }
 
-/* compose makes the payload for k in OUT and returns its length. i is the sink's number. */
+/* compose makes the payload for k, in OUT if that is SRTP, else in IN, and returns its length. i is the sink's number. */
 global_function u32 compose(struct scratch *c, const struct sink *k, u32 i)
 {
 	if (!c || !k)
 		return 0;
-	u8 *second = at(c, IN + 1), was = *second, pt = was & 0x7f;
+	u8 pt = c->pt, *second = at(c, IN + 1);
 #pragma unroll
 	for (int j = 0; j < MAX_PT_PAIRS; j++) {
-		if (j < k->pt_pairs && k->pt_from[j] == (was & 0x7f))
+		if (j < k->pt_pairs && k->pt_from[j] == c->pt)
 			pt = k->pt_to[j];
 	}
-	u32 len = c->plain_len, head_len = c->head_len;
-	u32 *in = at(c, IN), *out = at(c, OUT);
-	if (k->kind == SINK_SRTP && k->out.rounds) {
-		for (u32 j = 0; j < MAX_PAYLOAD / 4; j++) {
-			if (j * 4 >= head_len)
-				break;
-			out[j] = in[j];
-		}
-		u32 from = IN + head_len, to = OUT + head_len;
-		crypt(c, &k->out, c->index[i & 7], from | to << 16, len - head_len);
-	} else {
-		for (u32 j = 0; j < MAX_PAYLOAD / 4; j++) {
-			if (j * 4 >= len)
-				break;
-			out[j] = in[j];
-		}
+	*second = (*second & 0x80) | pt;
+	u32 len = c->plain_len;
+	if (k->kind != SINK_SRTP)
+		return len;
+	u32 *in = at(c, IN), *out = at(c, OUT), copy = k->out.rounds ? c->head_len : len;
+	for (u32 j = 0; j < MAX_PAYLOAD / 4; j++) {
+		if (j * 4 >= copy)
+			break;
+		out[j] = in[j];
 	}
-	*((u8 *)out + 1) = (was & 0x80) | pt;
-	if (k->kind == SINK_SRTP) {
-		authenticate(c, &k->out, OUT, len, c->index[i & 7] >> 16);
-		u32 *tag = at(c, OUT + len);
-		tag[0] = htonl(c->h[0]);
-		if (k->out.tag_len > 4) {
-			tag[1] = htonl(c->h[1]);
-			*(u16 *)(tag + 2) = htons((u16)(c->h[2] >> 16));
-		}
-		len += k->out.tag_len;
+	u64 index = c->index[i & 7];
+	if (k->out.rounds) {
+		u32 from = IN + c->head_len, to = OUT + c->head_len;
+		crypt(c, &k->out, index, from | to << 16, len - c->head_len);
 	}
-	return len;
+	authenticate(c, &k->out, OUT, len, index >> 16);
+	u32 *tag = at(c, OUT + len);
+	tag[0] = htonl(c->h[0]);
+	if (k->out.tag_len > 4) {
+		tag[1] = htonl(c->h[1]);
+		*(u16 *)(tag + 2) = htons((u16)(c->h[2] >> 16));
+	}
+	return len + k->out.tag_len;
 }
 
 /* The headers; two bytes in front align them. A classifier writes all but the UDP checksum. */
@@ -509,9 +515,10 @@ global_function int emit(struct __sk_buff *skb, struct scratch *c, const struct 
 	u8 family = k->family, now_family = c->now_family;
 	u32 ip_len = family == 4 ? 20 : 40;
 	int composed = c->copied && k->kind != SINK_RAW;
+	u32 off = k->kind == SINK_SRTP ? OUT : IN;
 	if (composed) {
 		len = compose(c, k, i);
-		sum = sum_payload(c, OUT, len);
+		sum = sum_payload(c, off, len);
 	}
 	if (family != now_family) {
 		if (bpf_skb_change_proto(skb, family == 4 ? htons(0x0800) : htons(0x86dd), 0))
@@ -523,9 +530,9 @@ global_function int emit(struct __sk_buff *skb, struct scratch *c, const struct 
 			return TC_SHOT;
 	}
 	if (composed) {
-		if (len > MAX_PAYLOAD + 16 || len < 12)
+		if (outside(&len, MAX_PAYLOAD + 16))
 			return TC_SHOT;
-		if (bpf_skb_store_bytes(skb, 14 + ip_len + 8, c->b + OUT, len, 0))
+		if (bpf_skb_store_bytes(skb, 14 + ip_len + 8, c->b + off, len, 0))
 			return TC_SHOT;
 	}
 	u32 pseudo, rest;
@@ -740,7 +747,7 @@ global_function int forward(struct __sk_buff *skb, struct scratch *c, const stru
 	c->copied = f->copy;
 	if (f->copy) {
 		u32 len = c->len;
-		if (len > MAX_PAYLOAD || len < 12)
+		if (outside(&len, MAX_PAYLOAD))
 			return TC_NEXT;
 		if (bpf_skb_load_bytes(skb, payload, c->b + IN, len))
 			return TC_NEXT;
@@ -805,9 +812,10 @@ global_function int emit_xdp(struct xdp_md *x, struct scratch *c, const struct s
 	if (!p)
 		return XDP_DROP;
 	int composed = c->copied && k->kind != SINK_RAW;
+	u32 off = k->kind == SINK_SRTP ? OUT : IN;
 	if (composed) {
 		len = compose(c, k, 0);
-		sum = sum_payload(c, OUT, len);
+		sum = sum_payload(c, off, len);
 	}
 	u8 family = k->family;
 	u32 ip_len = family == 4 ? 20 : 40;
@@ -819,9 +827,9 @@ global_function int emit_xdp(struct xdp_md *x, struct scratch *c, const struct s
 	if (delta && bpf_xdp_adjust_tail(x, delta))
 		return XDP_DROP;
 	if (composed) {
-		if (len > MAX_PAYLOAD + 16 || len < 12)
+		if (outside(&len, MAX_PAYLOAD + 16))
 			return XDP_DROP;
-		if (bpf_xdp_store_bytes(x, 14 + ip_len + 8, c->b + OUT, len))
+		if (bpf_xdp_store_bytes(x, 14 + ip_len + 8, c->b + off, len))
 			return XDP_DROP;
 	}
 	u32 pseudo, rest;
@@ -869,7 +877,7 @@ global_function int forward_xdp(struct xdp_md *x, struct scratch *c, const struc
 	c->copied = f->copy;
 	if (f->copy) {
 		u32 len = c->len;
-		if (len > MAX_PAYLOAD || len < 12)
+		if (outside(&len, MAX_PAYLOAD))
 			return XDP_PASS;
 		if (bpf_xdp_load_bytes(x, payload, c->b + IN, len))
 			return XDP_PASS;

@@ -64,6 +64,8 @@ type rtpScratch struct {
 	H         [5]uint32
 	W         [16]uint32
 	Iv        [4]uint32
+	Counter   uint32
+	Early     [5]uint32
 	Ssrc      uint32
 	Timestamp uint32
 	Len       uint32

@@ -32,6 +32,7 @@ struct transform {
 struct scratch {
 	u32 h[5], w[16]; /* SHA-1: state and message schedule */
 	u32 iv[4]; /* counter block, big-endian words */
+	u32 counter, early[5]; /* see aes_begin */
 
 	/* the packet as received, network order where it says so */
 	u32 ssrc, timestamp;
@@ -71,48 +72,76 @@ static inline_always void *at(struct scratch *c, u32 off)
 /* AES tables, filled in by the loader: te[0][x] = (2s, s, s, 3s) with s = S(x); te[n] is te[0] turned right by n bytes. */
 volatile const u32 te[4][256] = {};
 
-static inline_always u32 mix(u32 a, u32 b, u32 c, u32 d, u32 k)
+/*
+ * T is entry (word >> shift & 0xff) of table n. One base register and displacements serve all tables: the compiler would
+ * load four bases again and again.
+ */
+#define T(n, word, shift) (*(const u32 *)(base + T_INDEX(word, shift) + (n)*1024))
+#define T_INDEX(word, shift) ((shift) == 0 ? ((word) << 2 & 0x3fc) : ((word) >> ((shift) - 2) & 0x3fc))
+
+static inline_always const u8 *aes_tables(void)
 {
-	return te[0][a >> 24] ^ te[1][b >> 16 & 0xff] ^ te[2][c >> 8 & 0xff] ^ te[3][d & 0xff] ^ k;
+	const u8 *base = (const u8 *)te;
+	asm volatile("" : "+r"(base));
+	return base;
 }
 
-static inline_always u32 last(u32 a, u32 b, u32 c, u32 d, u32 k)
-{
-	return (te[2][a >> 24] & 0xff000000) ^ (te[3][b >> 16 & 0xff] & 0x00ff0000) ^ (te[0][c >> 8 & 0xff] & 0x0000ff00) ^
-	       (te[1][d & 0xff] & 0x000000ff) ^ k;
-}
+#define MIX(a, b, c, d, k) (T(0, a, 24) ^ T(1, b, 16) ^ T(2, c, 8) ^ T(3, d, 0) ^ (k))
 
 #define ROUND(p)                                                                                                       \
 	do {                                                                                                           \
-		u32 a_ = mix(s0, s1, s2, s3, t->rk[p]), b_ = mix(s1, s2, s3, s0, t->rk[(p) + 1]);                       \
-		u32 c_ = mix(s2, s3, s0, s1, t->rk[(p) + 2]), d_ = mix(s3, s0, s1, s2, t->rk[(p) + 3]);                 \
+		u32 a_ = MIX(s0, s1, s2, s3, t->rk[p]), b_ = MIX(s1, s2, s3, s0, t->rk[(p) + 1]);                       \
+		u32 c_ = MIX(s2, s3, s0, s1, t->rk[(p) + 2]), d_ = MIX(s3, s0, s1, s2, t->rk[(p) + 3]);                 \
 		s0 = a_, s1 = b_, s2 = c_, s3 = d_;                                                                    \
 	} while (0)
 
+#define LAST(a, b, c, d, k)                                                                                            \
+	((T(2, a, 24) & 0xff000000) ^ (T(3, b, 16) & 0x00ff0000) ^ (T(0, c, 8) & 0x0000ff00) ^ (T(1, d, 0) & 0x000000ff) ^ (k))
+
 /*
- * aes_block XORs 16 bytes at from with the key stream block number i and writes them to to.
+ * aes_begin computes what all blocks of a packet share: counters differ in the last byte alone, of which the first
+ * round puts something into one word, and the second round one byte of that into each word. c->early is that word
+ * and the four of the second round, without the counter's part.
+ */
+global_function int aes_begin(struct scratch *c, const struct transform *t)
+{
+	if (!c || !t)
+		return -1;
+	const u8 *base = aes_tables();
+	u32 first = t->rounds > 12 ? 0 : t->rounds > 10 ? 8 : 16;
+	const u32 *k = t->rk + first;
+	u32 s0 = c->iv[0] ^ k[0], s1 = c->iv[1] ^ k[1], s2 = c->iv[2] ^ k[2], s3 = c->iv[3] ^ k[3];
+	c->counter = s3 & 0xff;
+	c->early[0] = T(0, s0, 24) ^ T(1, s1, 16) ^ T(2, s2, 8) ^ k[4];
+	u32 n1 = MIX(s1, s2, s3, s0, k[5]), n2 = MIX(s2, s3, s0, s1, k[6]), n3 = MIX(s3, s0, s1, s2, k[7]);
+	c->early[1] = T(1, n1, 16) ^ T(2, n2, 8) ^ T(3, n3, 0) ^ k[8];
+	c->early[2] = T(0, n1, 24) ^ T(1, n2, 16) ^ T(2, n3, 8) ^ k[9];
+	c->early[3] = T(0, n2, 24) ^ T(1, n3, 16) ^ T(3, n1, 0) ^ k[10];
+	c->early[4] = T(0, n3, 24) ^ T(2, n1, 8) ^ T(3, n2, 0) ^ k[11];
+	return 0;
+}
+
+/*
+ * aes_block XORs 16 bytes at from with the key stream block number i, below 256, and writes them to to.
  * Source: FIPS 197; the tables are those of the Rijndael proposal, section 5.2.1.
  */
 global_function int aes_block(struct scratch *c, const struct transform *t, u32 from, u32 to, u32 i)
 {
 	if (!c || !t)
 		return -1;
-	u32 s0 = c->iv[0], s1 = c->iv[1], s2 = c->iv[2], s3 = c->iv[3] | (i & 0xffff);
-	if (t->rounds > 12) {
-		s0 ^= t->rk[0], s1 ^= t->rk[1], s2 ^= t->rk[2], s3 ^= t->rk[3];
-		ROUND(4);
-		ROUND(8);
-		ROUND(12);
-		ROUND(16);
-	} else if (t->rounds > 10) {
-		s0 ^= t->rk[8], s1 ^= t->rk[9], s2 ^= t->rk[10], s3 ^= t->rk[11];
-		ROUND(12);
-		ROUND(16);
-	} else {
-		s0 ^= t->rk[16], s1 ^= t->rk[17], s2 ^= t->rk[18], s3 ^= t->rk[19];
+	const u8 *base = aes_tables();
+	u32 n = c->counter ^ i;
+	n = c->early[0] ^ T(3, n, 0);
+	u32 s0 = c->early[1] ^ T(0, n, 24), s1 = c->early[2] ^ T(3, n, 0);
+	u32 s2 = c->early[3] ^ T(2, n, 8), s3 = c->early[4] ^ T(1, n, 16);
+	if (t->rounds > 10) {
+		if (t->rounds > 12) {
+			ROUND(12);
+			ROUND(16);
+		}
+		ROUND(20);
+		ROUND(24);
 	}
-	ROUND(20);
-	ROUND(24);
 	ROUND(28);
 	ROUND(32);
 	ROUND(36);
@@ -121,10 +150,10 @@ global_function int aes_block(struct scratch *c, const struct transform *t, u32 
 	ROUND(48);
 	ROUND(52);
 	u32 *src = at(c, from), *dst = at(c, to);
-	dst[0] = src[0] ^ htonl(last(s0, s1, s2, s3, t->rk[56]));
-	dst[1] = src[1] ^ htonl(last(s1, s2, s3, s0, t->rk[57]));
-	dst[2] = src[2] ^ htonl(last(s2, s3, s0, s1, t->rk[58]));
-	dst[3] = src[3] ^ htonl(last(s3, s0, s1, s2, t->rk[59]));
+	dst[0] = src[0] ^ htonl(LAST(s0, s1, s2, s3, t->rk[56]));
+	dst[1] = src[1] ^ htonl(LAST(s1, s2, s3, s0, t->rk[57]));
+	dst[2] = src[2] ^ htonl(LAST(s2, s3, s0, s1, t->rk[58]));
+	dst[3] = src[3] ^ htonl(LAST(s3, s0, s1, s2, t->rk[59]));
 	return 0;
 }
 
@@ -140,6 +169,7 @@ global_function int crypt(struct scratch *c, const struct transform *t, u64 inde
 	c->iv[1] = t->salt[1] ^ c->ssrc;
 	c->iv[2] = t->salt[2] ^ (u32)(index >> 16);
 	c->iv[3] = t->salt[3] ^ (u32)(index << 16);
+	aes_begin(c, t);
 	u32 from = fromto & 0xffff, to = fromto >> 16;
 	for (u32 i = 0; i < MAX_PAYLOAD / 16; i++) {
 		if (i * 16 >= len)
