@@ -17,6 +17,8 @@ import (
 	"syscall"
 
 	"github.com/urfave/cli/v2"
+
+	"rtpsidecar/cmd/kwikykonf/conference"
 )
 
 // version is set by the linker in releases.
@@ -52,7 +54,7 @@ func exitCode(err error, stderr io.Writer) int {
 		return int(code)
 	}
 	fmt.Fprintln(stderr, "rtpsidecar:", err)
-	if errors.As(err, new(usageError)) {
+	if errors.As(err, new(usageError)) || errors.As(err, new(conference.UsageError)) {
 		return 2
 	}
 	return 1
@@ -78,6 +80,7 @@ func run(ctx context.Context, env env) error {
 			},
 			ctlCommand(),
 			opensipsCommand(env.network),
+			conference.Command("conference"),
 			{
 				Name: "version", Usage: "print the version",
 				Action: func(*cli.Context) error { printVersion(env.stdout); return nil },

@@ -103,6 +103,7 @@ func TestPictures(t *testing.T) {
 		copy.querySelector(".silent").hidden = i %% 2 > 0;
 		document.querySelector(".stage").append(copy);
 	})`)
+	view(t, ada, 1200, 720, "light") // another size: the stage is arranged anew
 	shots(ada, "nine")
 	ada.press("f")
 	shots(ada, "nine-figures")

@@ -41,7 +41,7 @@ export const noConfig: Failure = {
 export function socketFailure(server: string): Failure {
   return {
     title: "The call server cannot be reached",
-    detail: `No connection to ${server}. Check the network; a self-signed certificate must be accepted once.`,
+    detail: `No connection to ${server}. Check the network${server.startsWith("wss:") ? "; a self-signed certificate must be accepted once" : ""}.`,
   };
 }
 
