@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strconv"
 
+	"rtpsidecar/relay"
 	"rtpsidecar/sdp"
 )
 
@@ -38,12 +39,12 @@ func (n *negotiation) groupSender() {
 		if g.Semantics != semanticsBundle {
 			continue
 		}
+		members := n.members(g.MIDs)
+		if !separable(members) {
+			continue
+		}
 		var head *pair
-		for _, mid := range g.MIDs {
-			p := n.bySenderMID(mid)
-			if p == nil || !p.sec.Protocol.IsRTP() || p.sec.Port == 0 && !p.sec.BundleOnly {
-				continue
-			}
+		for _, p := range members {
 			if head == nil {
 				if p.sec.Port == 0 {
 					continue
@@ -53,6 +54,34 @@ func (n *negotiation) groupSender() {
 			p.aHead = head
 		}
 	}
+}
+
+// members are the sections of a group that can share a transport.
+func (n *negotiation) members(mids []string) []*pair {
+	var list []*pair
+	for _, mid := range mids {
+		p := n.bySenderMID(mid)
+		if p != nil && p.sec.Protocol.IsRTP() && (p.sec.Port != 0 || p.sec.BundleOnly) {
+			list = append(list, p)
+		}
+	}
+	return list
+}
+
+// separable tells whether packets can be told apart: by a mid in each, or by payload types that are used once.
+func separable(members []*pair) bool {
+	var pts relay.PTSet
+	unique, mids := true, true
+	for _, p := range members {
+		mids = mids && extmapID(p.sec.Extmaps, uriMID) > 0
+		for _, c := range p.sec.Codecs {
+			unique = unique && !pts.Has(c.PT)
+		}
+		for _, c := range p.sec.Codecs {
+			pts.Add(c.PT)
+		}
+	}
+	return unique || mids
 }
 
 func (n *negotiation) bySenderMID(mid string) *pair {
@@ -83,14 +112,15 @@ func (n *negotiation) proposeBundle() {
 		if p.b.MID == "" {
 			p.b.MID = n.newMID(p)
 		}
-		if !b.offered || p.b.Rejected || !p.b.rtp() {
+		grouped := b.offered || b.accepts && p.bm.grouped && !w.Reject
+		if !grouped || p.b.Rejected || !p.b.rtp() {
 			continue
 		}
 		if head == nil {
 			head = p
 		}
 		p.inGroup = true
-		if b.shared {
+		if b.shared || b.accepts && p.bm.grouped && !w.Reject {
 			p.bHead = head
 			p.b.share(&head.b)
 		}
@@ -158,6 +188,7 @@ func (l *leg) share(head *leg) {
 		l.DTLS = head.DTLS
 	}
 	l.Mux.Require = head.Mux.Require
+	l.Remote, l.Hold = head.Remote, head.Hold
 	l.MID = mid
 }
 

@@ -88,7 +88,9 @@ func (n *negotiation) section(p *pair, offer bool) *sdp.Media {
 	m.Codecs = l.Shown
 	m.Extmaps = n.extmaps(p)
 	if offer && p.inGroup {
-		m.Extmaps = n.midExtension(m.Extmaps)
+		if n.to.bundle.offered {
+			m.Extmaps = n.midExtension(m.Extmaps)
+		}
 		if b := extmapID(m.Extmaps, uriMID); b > 0 && !l.Seen {
 			l.MIDExt = b
 		}
@@ -99,7 +101,11 @@ func (n *negotiation) section(p *pair, offer bool) *sdp.Media {
 			}
 		}
 	}
-	if id := extmapID(l.heardExtmaps(), uriMID); !offer && p.inGroup && id > 0 && extmapID(m.Extmaps, uriMID) == 0 {
+	id := extmapID(l.heardExtmaps(), uriMID)
+	if !offer && id == 0 && extmapID(m.Extmaps, uriMID) > 0 {
+		m.Extmaps = slices.DeleteFunc(slices.Clone(m.Extmaps), func(x sdp.Extmap) bool { return x.URI == uriMID })
+	}
+	if !offer && p.inGroup && id > 0 && extmapID(m.Extmaps, uriMID) == 0 {
 		m.Extmaps = append(slices.Clone(m.Extmaps), sdp.Extmap{ID: id, URI: uriMID})
 	}
 	m.ExtmapAllowMixed = len(m.Extmaps) > 0 && !l.refusesMixed()

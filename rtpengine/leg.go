@@ -61,8 +61,8 @@ type legMux struct {
 	Heard   bool // its SDP had rtcp-mux
 	Offered bool // we offered it
 	Require bool // there is one port only
-	Accept  bool // an offer of it is accepted whatever the other side says
-	Reject  bool // an offer of it is never accepted
+	Accept  bool // an offer of it by the other party is accepted whatever this one says
+	Reject  bool // an offer of it by the other party is never accepted
 	On      bool
 }
 

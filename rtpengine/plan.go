@@ -1,6 +1,8 @@
 package rtpengine
 
 import (
+	"slices"
+
 	"rtpsidecar/relay"
 	"rtpsidecar/sdp"
 )
@@ -80,7 +82,11 @@ func (s *subscription) sink() (relay.Sink, bool) {
 	if s.from.party.blockDTMF || s.blockDTMF {
 		k.PTMap = withoutDTMF(k.PTMap, from.Codecs)
 	}
-	k.ExtMap = extMap(to.Masked)
+	masked := to.Masked
+	if from.MIDExt > 0 && extmapID(to.heardExtmaps(), uriMID) == 0 {
+		masked = append(slices.Clone(masked), from.MIDExt) // it names a section of the sender's, and nobody asked
+	}
+	k.ExtMap = extMap(masked)
 	if s.to.bundled() && to.MID != "" && to.MIDExt > 0 {
 		k.MID, k.MIDExt = to.MID, uint8(to.MIDExt)
 	}
