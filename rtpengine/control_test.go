@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/netip"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -154,8 +156,11 @@ func TestLimits(t *testing.T) {
 	})
 	t.Run("ports", func(t *testing.T) {
 		e := loopback(t, func(c *Config) {
+			pid := os.Getpid()
+			own := netip.AddrFrom4([4]byte{127, 7, byte(pid >> 8), byte(pid)}) // nobody else takes its ports
 			for i := range c.Interfaces {
 				c.Interfaces[i].PortMin, c.Interfaces[i].PortMax = 29000, 29005
+				c.Interfaces[i].Local, c.Interfaces[i].Advertised = own, own
 			}
 		})
 		dialogue(t, e, "c1", step{command: "offer", from: "A", sdp: body(rtpFrom, plainAudio)})

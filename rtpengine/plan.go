@@ -87,7 +87,7 @@ func (s *subscription) sink() (relay.Sink, bool) {
 		masked = append(slices.Clone(masked), from.MIDExt) // it names a section of the sender's, and nobody asked
 	}
 	k.ExtMap = extMap(masked)
-	if s.to.bundled() && to.MID != "" && to.MIDExt > 0 {
+	if to.MID != "" && to.MIDExt > 0 && (s.to.bundled() || extmapID(to.heardExtmaps(), uriMID) > 0) {
 		k.MID, k.MIDExt = to.MID, uint8(to.MIDExt)
 	}
 	k.Passthrough = from.SDES.Chosen && to.SDES.Chosen && from.SDES.Recv.Equal(to.SDES.Send) &&
