@@ -188,6 +188,7 @@ type Sink struct {
 	Feedback    bool // the receiver takes AVPF feedback; else RTPFB and PSFB are removed from RTCP
 	MuteRTP     bool // RTP is not sent (the receiver said sendonly or inactive, or media is blocked); RTCP is
 	MuteRTCP    bool
+	Silence     *SilenceSet // nil: none; as Route.Silence, for this receiver alone
 	Passthrough bool // same SRTP keys on both sides: protected packets go on as they came
 }
 

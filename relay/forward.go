@@ -100,6 +100,10 @@ func (p *port) rtp(lv *live, b []byte, from netip.AddrPort, m *Meta) {
 		s := &route.Sinks[i]
 		switch {
 		case s.MuteRTP:
+		case s.Silence != nil && s.Silence.PTs.Has(h.PT):
+			pkt, _ := keep(b, scratch)
+			silence(pkt, h, s.Silence.Byte[h.PT&0x7f])
+			s.sendRTP(pkt, h)
 		case s.Passthrough && !silenced:
 			s.To.comps[RTP].send(original, asIs)
 		case i == last:

@@ -172,14 +172,14 @@ func (a *Agent) sendRequest(t *transaction) {
 	m := a.begin(stun.ClassRequest, t.id)
 	m.Add(stun.AttrUsername, p.gen.username)
 	b := a.scratch[:]
-	binary.BigEndian.PutUint32(b, reflexive(a.cfg.Locals[p.local].Priority))
-	m.Add(stun.AttrPriority, b[:4])
 	binary.BigEndian.PutUint64(b, t.tieBreaker)
 	if t.controlling {
 		m.Add(stun.AttrICEControlling, b[:8])
 	} else {
 		m.Add(stun.AttrICEControlled, b[:8])
 	}
+	binary.BigEndian.PutUint32(b, reflexive(a.cfg.Locals[p.local].Priority))
+	m.Add(stun.AttrPriority, b[:4])
 	if t.useCand {
 		m.Add(stun.AttrUseCandidate, nil)
 	}
