@@ -92,3 +92,30 @@ func (p *Participant) eachFlow(to *Participant, kind AllMode, f func(*subscripti
 		}
 	}
 }
+
+// noForwarding is what the replies to the forwarding commands say: the reference hands the packets to its recording
+// daemon, and there is none here. Scripts that ask for it as a matter of course go on.
+const noForwarding = "no recording daemon: the copy goes nowhere"
+
+func (e *Engine) startForwarding(x *exchange) error { return e.forward(x, true) }
+func (e *Engine) stopForwarding(x *exchange) error  { return e.forward(x, false) }
+
+func (e *Engine) forward(x *exchange, on bool) error {
+	f := x.flags
+	return e.withCall(f, func(c *Call) error {
+		parties, err := c.selection(f, true)
+		if err != nil {
+			return err
+		}
+		for _, p := range parties {
+			p.forwarded = on
+		}
+		if on && f.Metadata != "" {
+			c.metadata = f.Metadata
+		}
+		if on {
+			x.warn(noForwarding)
+		}
+		return nil
+	})
+}

@@ -21,7 +21,9 @@ type Call struct {
 	proxy    string // who created it
 
 	mu           sync.Mutex
-	dead         bool // taken out of the table; whoever waited for mu must look again
+	dead         bool     // taken out of the table; whoever waited for mu must look again
+	ids          []string // under which the table has it: its own, and those of calls merged into it
+	via          string   // the id by which the command under way found it
 	lastSignal   time.Time
 	deleteAt     time.Time // zero: not deleted
 	participants []*Participant
@@ -35,7 +37,6 @@ type Call struct {
 	sampled      time.Time // reception reports were taken
 	signals      int       // offers and answers so far
 	nextUntagged int
-	nextLabel    int // of SIPREC
 	nextMediaID  uint64
 	quality      map[uint32]*quality // by SSRC
 	gone         totals              // counters of transports that were closed
@@ -49,6 +50,8 @@ type totals struct {
 func newCall(e *Engine, id string, now time.Time) *Call {
 	return &Call{
 		ID:       id,
+		ids:      []string{id},
+		via:      id,
 		engine:   e,
 		log:      e.log.With("callid", id),
 		affinity: e.nextAffinity.Add(1),
@@ -70,7 +73,7 @@ func (c *Call) participant(tag string) *Participant {
 
 // addParticipant makes a party; tag may be empty: then it waits for an answer to name it.
 func (c *Call) addParticipant(tag string, now time.Time) *Participant {
-	p := &Participant{call: c, created: now, number: c.nextUntagged, id: c.nextUntagged}
+	p := &Participant{call: c, home: c.via, created: now, number: c.nextUntagged, id: c.nextUntagged}
 	c.nextUntagged++
 	c.participants = append(c.participants, p)
 	if tag != "" {

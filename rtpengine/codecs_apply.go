@@ -28,7 +28,7 @@ func (n *negotiation) concludeCodecs(p *pair) {
 		return
 	}
 	a := answerCodecs(p.b.Codecs, p.sec.Codecs, p.b.Shown, &p.b.CodecFlags, &n.f.Codec)
-	p.b.Shown = a.List
+	p.b.Shown, p.b.Agreed, p.a.Agreed = a.List, a.List, p.sec.Codecs
 	n.missing = append(n.missing, a.Missing...)
 }
 

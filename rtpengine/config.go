@@ -37,10 +37,11 @@ type Config struct {
 	DTLSMTU       int
 	RTCPInterval  time.Duration
 	MeasureRTP    bool
-	SSRCReporting string            // full, inline, global, none
-	Templates     map[string]string // name or command -> flag string
-	Store         Store             // nil: calls are not kept
-	InstanceID    string            // loop-protect mark, 12 hex digits; made when empty
+	SSRCReporting string                   // full, inline, global, none
+	Templates     map[string]string        // name or command -> flag string
+	Store         Store                    // nil: calls are not kept
+	Console       func(line string) string // runs the lines of the command cli; nil: there is none
+	InstanceID    string                   // loop-protect mark, 12 hex digits; made when empty
 
 	Log *slog.Logger
 	Now func() time.Time // tests; nil: time.Now

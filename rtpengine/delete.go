@@ -17,6 +17,11 @@ func (e *Engine) delete(x *exchange) error {
 	}
 	defer e.unlock(c)
 	doomed, whole := c.doomed(f)
+	if whole && len(c.ids) > 1 {
+		// Only what came under this id ends; the rest is found by the others.
+		doomed, whole = c.fromHome(f.CallID), false
+		defer e.forgetID(c, f.CallID)
+	}
 	if !whole && len(doomed) == 0 {
 		return x.notFound()
 	}
@@ -110,6 +115,11 @@ func (c *Call) dropDoomed(now time.Time) {
 	}
 }
 
+// fromHome are the parties that came under one of the call's ids.
+func (c *Call) fromHome(id string) []*Participant {
+	return slices.DeleteFunc(c.alive(), func(p *Participant) bool { return p.home != id })
+}
+
 // orphaned are the doomed and those who are in a dialogue with nobody else.
 func (c *Call) orphaned(doomed []*Participant) []*Participant {
 	gone := slices.Clone(doomed)
@@ -118,7 +128,7 @@ func (c *Call) orphaned(doomed []*Participant) []*Participant {
 		if !p.deleteAt.IsZero() && !in(p) {
 			gone = append(gone, p)
 		}
-		if in(p) || len(p.assoc) == 0 && p.subscribed() {
+		if in(p) || len(p.assoc) == 0 && p.subscribed(gone) {
 			continue
 		}
 		if !slices.ContainsFunc(p.assoc, func(o *Participant) bool { return !in(o) }) {
@@ -128,10 +138,10 @@ func (c *Call) orphaned(doomed []*Participant) []*Participant {
 	return gone
 }
 
-// subscribed tells whether p listens to someone outside a dialogue.
-func (p *Participant) subscribed() bool {
+// subscribed tells whether p listens to someone who is not among gone.
+func (p *Participant) subscribed(gone []*Participant) bool {
 	for _, m := range p.Medias {
-		if len(m.sources) > 0 {
+		if slices.ContainsFunc(m.sources, func(s *subscription) bool { return !slices.Contains(gone, s.from.party) }) {
 			return true
 		}
 	}

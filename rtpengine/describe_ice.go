@@ -57,6 +57,7 @@ func (n *negotiation) hostCandidates(p *pair, components int) []sdp.Candidate {
 			Address: addr.String(), Addr: addr, Port: c.Addr.Port(), Type: "host",
 		})
 	}
+	// The reference's order, which some scripts take for granted: RTP on every address, then RTCP.
 	slices.SortStableFunc(list, func(a, b sdp.Candidate) int { return a.Component - b.Component })
 	return list
 }

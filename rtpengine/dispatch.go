@@ -53,8 +53,8 @@ func commandTable() []command {
 		{"start recording", "startrec", refuse},
 		{"stop recording", "stoprec", refuse},
 		{"pause recording", "pauserec", refuse},
-		{"start forwarding", "startfwd", refuse},
-		{"stop forwarding", "stopfwd", refuse},
+		{"start forwarding", "startfwd", (*Engine).startForwarding},
+		{"stop forwarding", "stopfwd", (*Engine).stopForwarding},
 		{"block DTMF", "blkdtmf", (*Engine).blockDTMF},
 		{"unblock DTMF", "unblkdtmf", (*Engine).unblockDTMF},
 		{"block media", "blkmedia", (*Engine).blockMedia},
@@ -71,12 +71,12 @@ func commandTable() []command {
 		{"unsubscribe", "unsub", (*Engine).unsubscribe},
 		{"inject start", "injstart", refuse},
 		{"inject stop", "injstop", refuse},
-		{"connect", "conn", refuse},
-		{"cli", "cli", refuse},
+		{"connect", "conn", (*Engine).connect},
+		{"cli", "cli", (*Engine).cli},
 		{"transform", "trnsfm", refuse},
-		{"create", "create", refuse},
-		{"create answer", "crtansw", refuse},
-		{"mesh", "mesh", refuse},
+		{"create", "create", (*Engine).create},
+		{"create answer", "crtansw", (*Engine).createAnswer},
+		{"mesh", "mesh", (*Engine).mesh},
 	}
 }
 

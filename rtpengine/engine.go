@@ -1,6 +1,7 @@
 package rtpengine
 
 import (
+	"cmp"
 	"crypto/rand"
 	"encoding/hex"
 	"errors"
@@ -8,6 +9,7 @@ import (
 	"hash/maphash"
 	"io"
 	"log/slog"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -28,7 +30,8 @@ type Engine struct {
 
 	seed         maphash.Seed
 	shards       [shardCount]shard
-	calls        atomic.Int64 // in the table
+	calls        atomic.Int64 // ids in the table
+	merged       atomic.Bool  // a call has had several ids: the table may list it twice
 	mediaStreams atomic.Int64 // with ports, at the last sweep
 
 	nextAffinity  atomic.Uint64
@@ -130,6 +133,7 @@ func (e *Engine) lockCall(id string) *Call {
 		}
 		c.mu.Lock()
 		if !c.dead {
+			c.via = id
 			return c
 		}
 		e.unlock(c)
@@ -138,18 +142,14 @@ func (e *Engine) lockCall(id string) *Call {
 
 // unlock ends a command on c. A call that it ended leaves the table only now: the table's mutex comes before a call's.
 func (e *Engine) unlock(c *Call) {
-	dead := c.dead
+	dead, ids := c.dead, c.ids
 	c.mu.Unlock()
 	if !dead {
 		return
 	}
-	s := e.shard(c.ID)
-	s.mu.Lock()
-	if s.calls[c.ID] == c {
-		delete(s.calls, c.ID)
-		e.calls.Add(-1)
+	for _, id := range ids {
+		e.dropID(c, id)
 	}
-	s.mu.Unlock()
 }
 
 // openCall is the call with this id, locked; made when there is none and the limits allow one more.
@@ -168,6 +168,7 @@ func (e *Engine) openCall(id, proxy string, limited bool) (c *Call, created bool
 			c = newCall(e, id, e.now())
 			c.proxy = proxy
 			c.mu.Lock() // nobody else knows it yet
+			c.via = id
 			s.calls[id] = c
 			e.calls.Add(1)
 			s.mu.Unlock()
@@ -176,6 +177,7 @@ func (e *Engine) openCall(id, proxy string, limited bool) (c *Call, created bool
 		s.mu.Unlock()
 		c.mu.Lock()
 		if !c.dead {
+			c.via = id
 			return c, false, nil
 		}
 		e.unlock(c)
@@ -208,6 +210,10 @@ func (e *Engine) snapshot() []*Call {
 			list = append(list, c)
 		}
 		s.mu.Unlock()
+	}
+	if e.merged.Load() {
+		slices.SortFunc(list, func(a, b *Call) int { return cmp.Compare(a.affinity, b.affinity) })
+		list = slices.Compact(list)
 	}
 	return list
 }

@@ -38,6 +38,17 @@ const (
 	errNoSources       reason = "No eligible media subscriptions found"
 	errNoMedias        reason = "No medias found (no monologues matched)"
 	errSubscription    reason = "Failed to process subscription answer"
+	errUnsubscribe     reason = "Failed to unsubscribe"
+	errConnectFrom     reason = "Given from-tag not found"
+	errConnectTo       reason = "Given to-tag not found"
+	errTagCollision    reason = "Failed to merge two calls into one (tag collision)"
+	errMeshCalls       reason = "Unknown call ID(s)"
+	errMeshCollision   reason = "Failed to merge calls (tag collision)"
+	errCreateCall      reason = "unknown call-ID"
+	errCreateTag       reason = "from-tag not found"
+	errCreateAnswer    reason = "failed to perform answer"
+	errNoBody          reason = "No 'body' in message"
+	errNoConsole       reason = "unsupported"
 	errInternal        reason = "Internal error"
 )
 

@@ -110,7 +110,7 @@ type Flags struct {
 	Body        string    // cli: the console line
 
 	// create.
-	Medias []string
+	Medias []MediaWish
 
 	Unknown     []string // words and keys we do not know, in order, as "flags: word" or "key"; logged, never an error
 	Unsupported []string // known to the protocol, not supported by this build: the request is refused, naming them
@@ -136,6 +136,12 @@ const (
 type TOS struct {
 	Set   bool
 	Value int
+}
+
+// MediaWish is one entry of the key medias: a section to create.
+type MediaWish struct {
+	Type   string   // "" is audio
+	Codecs []string // specifications
 }
 
 // MeshTag is one entry of the key tags of mesh: what From sends is heard by To.

@@ -41,6 +41,7 @@ func commandRows() []FlagRow {
 var commandsDone = map[string]bool{
 	"ping": true, "offer": true, "answer": true, "delete": true, "query": true, "list": true, "statistics": true,
 	"block media": true, "unblock media": true, "silence media": true, "unsilence media": true,
-	"block DTMF": true, "unblock DTMF": true,
+	"block DTMF": true, "unblock DTMF": true, "start forwarding": true, "stop forwarding": true,
+	"connect": true, "mesh": true, "create": true, "create answer": true, "cli": true,
 	"publish": true, "subscribe request": true, "subscribe answer": true, "unsubscribe": true,
 }

@@ -173,6 +173,29 @@ func meshTags(p *flagParser, _ string, v ng.Value) {
 	}
 }
 
+// mediaWishes is the list medias of create: types, or dictionaries with a "type" and a list "codecs".
+func mediaWishes(p *flagParser, _ string, v ng.Value) {
+	list := v.List()
+	if v.Kind() != ng.KindList {
+		list = nil
+		for s := range flagPieces(v) {
+			list = append(list, ng.String(s))
+		}
+	}
+	for _, item := range list {
+		w := MediaWish{Type: item.Str()}
+		if d := item.Dict(); d != nil {
+			w.Type = d.Value("type").Str()
+			for _, key := range []string{"codecs", "codec"} {
+				for s := range flagPieces(d.Value(key)) {
+					w.Codecs = append(w.Codecs, s)
+				}
+			}
+		}
+		p.f.Medias = append(p.f.Medias, w)
+	}
+}
+
 // sdpAttr is the dictionary sdp-attr: section, command, list of attributes. The errors' texts are the reference's; what
 // is wrong below the commands is reported and left out.
 func sdpAttr(p *flagParser, _ string, v ng.Value) {

@@ -32,6 +32,7 @@ type leg struct {
 
 	Codecs     []sdp.Codec   // its own, from its SDP
 	Shown      []sdp.Codec   // what we printed to it last
+	Agreed     []sdp.Codec   // what its last answered offer came to; nil before
 	CodecFlags CodecFlags    // of its offer: they govern the answer to it
 	PTime      time.Duration // its own, from its SDP
 	PTimeWish  time.Duration // asked for by the flags towards it; 0: none

@@ -23,7 +23,6 @@ type Media struct {
 	local   *localPort   // in use; nil: none, or the bundle's
 	spares  []*localPort // earlier ones, still forwarding: the far end may not know better yet
 	echo    echo         // media-echo
-	label   string       // of SIPREC
 	grouped bool         // in a BUNDLE group of its party
 	bundle  *Media       // not nil: the section whose transport this one shares
 

@@ -23,6 +23,8 @@ type Participant struct {
 	created  time.Time
 	deleted  bool
 	deleteAt time.Time // zero: not doomed
+	home     string    // the call-id it came under; another than the call's where calls were merged
+	listener bool      // made by a subscription
 	final    bool      // a final response named it: another to-tag is another party
 
 	assoc []*Participant // parties it is in a dialogue with, most recent last
@@ -38,6 +40,7 @@ type Participant struct {
 	blockDTMF bool
 	blocked   bool // block media
 	silenced  bool // silence media
+	forwarded bool // start forwarding
 }
 
 // name is the key of the party in a query reply.

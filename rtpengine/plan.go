@@ -48,8 +48,9 @@ func (m *Media) route() relay.Route {
 	}
 	for _, s := range m.sinks {
 		if sink, ok := s.sink(); ok {
-			if s.silenced && r.Silence.PTs.Empty() {
-				r.Silence = silenceSet(m.leg.Codecs)
+			if s.silenced && !m.party.silenced {
+				set := silenceSet(m.leg.Codecs)
+				sink.Silence = &set
 			}
 			r.Sinks = append(r.Sinks, sink)
 		}

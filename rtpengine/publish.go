@@ -71,9 +71,10 @@ func (c *Call) answerHere(p *Participant, s *sdp.Session, f *Flags) ([]byte, err
 		us := leg{Seen: true, Protocol: h.a.Protocol, ProtoText: h.a.ProtoText, Dir: dir, Mux: legMux{Heard: true}, Rejected: h.a.Rejected}
 		conclude(&h.a, &us, f, e.rules())
 		h.a.Shown = published(h.sec.Codecs, f.Codec.Accept)
+		h.a.Agreed = h.a.Shown
 		us.Codecs = h.a.Shown
 		answer := &sdp.Media{Type: h.sec.Type, Port: h.sec.Port, Protocol: h.sec.Protocol, ProtoText: h.sec.ProtoText,
-			Formats: h.sec.Formats, Codecs: h.a.Shown, Direction: dir, Extmaps: h.sec.Extmaps}
+			Formats: h.sec.Formats, MID: h.sec.MID, Codecs: h.a.Shown, Direction: dir, Extmaps: h.sec.Extmaps}
 		h.a.Told = true
 		h.am.Type = h.sec.Type
 		h.am.leg = h.a

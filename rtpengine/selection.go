@@ -71,3 +71,31 @@ func (a AllMode) counts(s *subscription) bool {
 	}
 	return true
 }
+
+// living is the party with this tag that has not been deleted, nil when there is none.
+func (c *Call) living(tag string) *Participant {
+	if p := c.participant(tag); p != nil && !p.deleted {
+		return p
+	}
+	return nil
+}
+
+// flowsTo are the subscriptions through which to hears p; nil stands for everyone.
+func (p *Participant) flowsTo(to *Participant) []*subscription {
+	var list []*subscription
+	p.eachFlow(to, AllFlows, func(s *subscription) { list = append(list, s) })
+	return list
+}
+
+// withCall runs do on the request's call, locked.
+func (e *Engine) withCall(f *Flags, do func(*Call) error) error {
+	if f.CallID == "" {
+		return errNoCallID
+	}
+	c := e.lockCall(f.CallID)
+	if c == nil {
+		return errUnknownCall
+	}
+	defer e.unlock(c)
+	return do(c)
+}
