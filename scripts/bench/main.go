@@ -70,7 +70,6 @@ var figures = []*figure{
 	{Name: "calls: CPU per offer or answer", Unit: "us", RatioLimit: 0.5},
 	{Name: "calls: CPU per delete", Unit: "us"},
 	{Name: "calls: descriptors left", Unit: "", Limit: math.SmallestNonzeroFloat64},
-	{Name: "calls: memory growth, second 2,000", Unit: "KiB"},
 	{Name: "memory: idle", Unit: "MiB", Limit: 30},
 	{Name: "memory: per call", Unit: "KiB", Limit: 40},
 }
@@ -178,54 +177,34 @@ func (o options) round(ctx context.Context, path, log string) (result, error) {
 
 func micro(d time.Duration) float64 { return float64(d.Nanoseconds()) / 1e3 }
 
-// setUps makes calls and ends them, twice: the first time tells the cost, the second whether anything grows.
+// setUps makes calls and ends them.
 func (o options) setUps(ctx context.Context, d *daemon.Daemon, res result) error {
-	pass := func() (up, down time.Duration, err error) {
-		t0, err := cpuTime(d.PID())
-		if err != nil {
-			return 0, 0, err
-		}
-		for i := range o.setups {
-			if ctx.Err() != nil {
-				return 0, 0, ctx.Err()
-			}
-			if _, err := setUp(d, fmt.Sprintf("bench-%d", i), 9000, 9002); err != nil {
-				return 0, 0, err
-			}
-		}
-		t1, err := cpuTime(d.PID())
-		if err != nil {
-			return 0, 0, err
-		}
-		for i := range o.setups {
-			if err := tearDown(d, fmt.Sprintf("bench-%d", i)); err != nil {
-				return 0, 0, err
-			}
-		}
-		t2, err := cpuTime(d.PID())
-		return (t1 - t0) / time.Duration(2*o.setups), (t2 - t1) / time.Duration(o.setups), err
-	}
 	files, err := openFiles(d.PID())
 	if err != nil {
 		return err
 	}
-	up, down, err := pass()
+	t0, err := cpuTime(d.PID())
 	if err != nil {
 		return err
 	}
-	res["calls: CPU per offer or answer"], res["calls: CPU per delete"] = micro(up), micro(down)
-	before, err := residentBytes(d.PID())
+	if err := o.establish(ctx, d); err != nil {
+		return err
+	}
+	t1, err := cpuTime(d.PID())
 	if err != nil {
 		return err
 	}
-	if _, _, err := pass(); err != nil {
-		return err
+	for i := range o.setups {
+		if err := tearDown(d, fmt.Sprintf("bench-%d", i)); err != nil {
+			return err
+		}
 	}
-	after, err := residentBytes(d.PID())
+	t2, err := cpuTime(d.PID())
 	if err != nil {
 		return err
 	}
-	res["calls: memory growth, second 2,000"] = float64(after-before) / 1024
+	res["calls: CPU per offer or answer"] = micro((t1 - t0) / time.Duration(2*o.setups))
+	res["calls: CPU per delete"] = micro((t2 - t1) / time.Duration(o.setups))
 	left := 0
 	for range 50 { // sockets may be closed a moment after the reply
 		now, err := openFiles(d.PID())
@@ -241,12 +220,8 @@ func (o options) setUps(ctx context.Context, d *daemon.Daemon, res result) error
 	return nil
 }
 
-func (o options) memory(ctx context.Context, d *daemon.Daemon, res result) error {
-	time.Sleep(time.Second) // what a start leaves to collect is collected
-	idle, err := residentBytes(d.PID())
-	if err != nil {
-		return err
-	}
+// establish makes the calls of the calls and memory loads.
+func (o options) establish(ctx context.Context, d *daemon.Daemon) error {
 	for i := range o.setups {
 		if ctx.Err() != nil {
 			return ctx.Err()
@@ -254,6 +229,18 @@ func (o options) memory(ctx context.Context, d *daemon.Daemon, res result) error
 		if _, err := setUp(d, fmt.Sprintf("bench-%d", i), 9000, 9002); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+func (o options) memory(ctx context.Context, d *daemon.Daemon, res result) error {
+	time.Sleep(time.Second) // what a start leaves to collect is collected
+	idle, err := residentBytes(d.PID())
+	if err != nil {
+		return err
+	}
+	if err := o.establish(ctx, d); err != nil {
+		return err
 	}
 	full, err := residentBytes(d.PID())
 	if err != nil {
