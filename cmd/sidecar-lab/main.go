@@ -96,7 +96,7 @@ func (e *env) app() *cli.App {
 		},
 	}
 	app.Commands = append(app.Commands, e.messageCommands()...)
-	app.Commands = append(app.Commands, e.samplesCommand(), e.flagsCommand(), e.matrixCommand())
+	app.Commands = append(app.Commands, e.samplesCommand(), e.flagsCommand(), e.matrixCommand(), e.recordCommand(), e.replayCommand())
 	app.Commands = append(app.Commands, e.docCommands()...)
 	e.finish(app.Commands)
 	return app
