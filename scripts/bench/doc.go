@@ -5,7 +5,7 @@
 // Loads:
 //
 //	rtp     200 calls of 50 packets a second each way: the daemon's CPU time per relayed packet, loss, latency
-//	calls   offers, answers and deletes one after the other: CPU time per message; what is left afterwards
+//	calls   offers, answers and deletes, eight in flight: CPU time per message; what is left afterwards
 //	memory  resident memory of the idle daemon and per established call
 //
 // CPU time is the run time of the daemon's threads as the scheduler counts it, in nanoseconds (/proc/PID/task/*/schedstat);

@@ -15,6 +15,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"rtpsidecar/scripts/internal/daemon"
@@ -23,6 +24,7 @@ import (
 type options struct {
 	peer, ours, only, json string
 	rounds, calls, setups  int
+	parallel               int
 	warm, measure, burst   time.Duration
 	check                  bool
 }
@@ -38,6 +40,7 @@ func main() {
 	flag.IntVar(&o.rounds, "rounds", 5, "rounds per daemon, in turns")
 	flag.IntVar(&o.calls, "calls", 200, "calls of the rtp load")
 	flag.IntVar(&o.setups, "setups", 2000, "calls of the calls and memory loads")
+	flag.IntVar(&o.parallel, "parallel", 8, "requests in flight of the calls and memory loads: a proxy's workers")
 	flag.DurationVar(&o.warm, "warm", 4*time.Second, "media before measuring: endpoint learning lasts 3 s")
 	flag.DurationVar(&o.measure, "measure", 10*time.Second, "media while measuring")
 	flag.DurationVar(&o.burst, "burst", 200*time.Microsecond, "the sender's tick; the calls are spread over the ticks of 20 ms")
@@ -122,7 +125,7 @@ func (o options) run(ctx context.Context, w io.Writer) (ok bool, err error) {
 	if o.json != "" {
 		b, err := json.MarshalIndent(map[string]any{
 			"peer": version, "go": runtime.Version(), "cpus": runtime.NumCPU(), "time": time.Now().UTC().Format(time.RFC3339),
-			"rounds": o.rounds, "calls": o.calls, "setups": o.setups, "burst": o.burst.String(), "figures": figures,
+			"rounds": o.rounds, "calls": o.calls, "setups": o.setups, "parallel": o.parallel, "burst": o.burst.String(), "figures": figures,
 		}, "", "  ")
 		if err != nil {
 			return ok, err
@@ -194,10 +197,8 @@ func (o options) setUps(ctx context.Context, d *daemon.Daemon, res result) error
 	if err != nil {
 		return err
 	}
-	for i := range o.setups {
-		if err := tearDown(d, fmt.Sprintf("bench-%d", i)); err != nil {
-			return err
-		}
+	if err := o.each(ctx, func(id string) error { return tearDown(d, id) }); err != nil {
+		return err
 	}
 	t2, err := cpuTime(d.PID())
 	if err != nil {
@@ -222,15 +223,36 @@ func (o options) setUps(ctx context.Context, d *daemon.Daemon, res result) error
 
 // establish makes the calls of the calls and memory loads.
 func (o options) establish(ctx context.Context, d *daemon.Daemon) error {
+	return o.each(ctx, func(id string) error {
+		_, err := setUp(d, id, 9000, 9002)
+		return err
+	})
+}
+
+// each runs f once for every call, for some of them at a time, as a proxy's workers do.
+func (o options) each(ctx context.Context, f func(id string) error) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	ids := make(chan string)
+	var workers sync.WaitGroup
+	for range o.parallel {
+		workers.Go(func() {
+			for id := range ids {
+				if err := f(id); err != nil {
+					cancel(err)
+				}
+			}
+		})
+	}
 	for i := range o.setups {
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
-		if _, err := setUp(d, fmt.Sprintf("bench-%d", i), 9000, 9002); err != nil {
-			return err
+		select {
+		case ids <- fmt.Sprintf("bench-%d", i):
+		case <-ctx.Done():
 		}
 	}
-	return nil
+	close(ids)
+	workers.Wait()
+	return context.Cause(ctx)
 }
 
 func (o options) memory(ctx context.Context, d *daemon.Daemon, res result) error {
