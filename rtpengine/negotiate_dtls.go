@@ -21,6 +21,9 @@ func hearDTLSOffer(l *leg, m *sdp.Media, f *Flags) {
 	}
 	if !sameFingerprints(d.Remote, m.Fingerprints) || d.RemoteID != m.TLSID {
 		d.Decided = false
+		if len(d.Remote) > 0 {
+			d.LocalID = "" // a new association has a new name
+		}
 	}
 	d.On, d.Refused = true, false
 	d.Remote, d.RemoteID = m.Fingerprints, m.TLSID
