@@ -22,12 +22,12 @@ func opensipsCommand(network network) *cli.Command {
 			Name:      "render",
 			Usage:     "write opensips.cfg and the files that it includes",
 			ArgsUsage: " ",
-			Description: "Values come from the file, then --set, then the other options; what is left out has a default.\n" +
+			Description: "Values come from the files, then --set, then the other options; what is left out has a default.\n" +
 				"What is there already and would not change is not touched; changed files are printed.",
 			Flags: []cli.Flag{
 				&cli.StringSliceFlag{Name: "domain", Usage: "a SIP `DOMAIN` of this proxy, with =open if everyone may register (can be repeated)"},
 				&cli.StringFlag{Name: "out", Required: true, Usage: "`DIR`ectory to write to, made if need be"},
-				&cli.StringFlag{Name: "values", Usage: "YAML `FILE` with values"},
+				&cli.StringSliceFlag{Name: "values", Usage: "YAML `FILE` with values (can be repeated; the later one wins)"},
 				&cli.StringSliceFlag{Name: "set", Usage: "one value by its place in the file: `PATH=VALUE`, for example security.pike.on=false (can be repeated)"},
 				&cli.StringFlag{Name: "opensips", Usage: "`VERSION`: " + strings.Join(opensipscfg.Versions, ", ")},
 				&cli.StringFlag{Name: "ipv4", Usage: "listen on `ADDRESS`[!ADVERTISED]; without --ipv4 and --ipv6 the machine's first address"},
@@ -62,7 +62,7 @@ func opensipsCommand(network network) *cli.Command {
 // opensipsValues reads the options of render.
 func opensipsValues(c *cli.Context, network network) (opensipscfg.Values, error) {
 	v := opensipscfg.Defaults()
-	if name := c.String("values"); name != "" {
+	for _, name := range c.StringSlice("values") {
 		document, err := os.ReadFile(name)
 		if err != nil {
 			return v, err
