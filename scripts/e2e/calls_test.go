@@ -42,10 +42,7 @@ func TestRegister(t *testing.T) {
 				s.Errorf("got %d, %v", code, err)
 			}
 		})
-		s.run("foreign domain", func(s *stage) {
-			if !s.opensips {
-				s.Skip("only the rendered configuration refuses it")
-			}
+		s.runOnOpenSIPS("foreign domain", func(s *stage) {
 			p := s.unregistered(account{"x", "elsewhere.test", ""}, false)
 			if code, err := p.register(s.ctx, 600); err != nil || code != 403 {
 				s.Errorf("got %d, %v", code, err)
@@ -53,10 +50,7 @@ func TestRegister(t *testing.T) {
 		})
 		s.run("page with password", func(s *stage) { s.agent(alice, firstHz, false) })
 		s.run("page in the open domain", func(s *stage) { s.agent(guest, firstHz, false) })
-		s.run("page over wss", func(s *stage) {
-			if !s.opensips {
-				s.Skip("Kamailio's configuration has no wss")
-			}
+		s.runOnOpenSIPS("page over wss", func(s *stage) {
 			s.agentOn(fmt.Sprintf("wss://%s:%d", lab.RelayAddr, portWSS), alice, firstHz, false)
 		})
 	})

@@ -168,17 +168,17 @@ func newStage(t *testing.T, p proxyProgram, table string, browser bool) *stage {
 			t.Logf("daemon:\n%s", log[max(0, len(log)-8000):])
 		}
 	})
-	stop, log, err := startProxy(ctx, p, dir, table, []account{alice, bob, carol})
+	proxy, err := startProxy(ctx, p, dir, table, []account{alice, bob, carol})
 	s.must(err)
 	t.Cleanup(func() {
-		if err := stop(); err != nil {
+		if err := proxy.close(); err != nil {
 			t.Error(err)
 		}
-		if b, err := os.ReadFile(log); err == nil && t.Failed() {
-			t.Logf("%s:\n%s", p.name, b[max(0, len(b)-8000):])
+		if t.Failed() {
+			t.Logf("%s:\n%s", p.name, proxy.tail())
 		}
 	})
-	s.awaitProxy(log)
+	s.awaitProxy(proxy)
 	if browser {
 		s.page, err = lab.ChromiumWith(ctx, os.DirFS(os.Getenv(pageDir)))
 		s.must(err)
@@ -193,6 +193,13 @@ func (s *stage) run(name string, f func(*stage)) {
 		inner.T = t
 		f(&inner)
 	})
+}
+
+// runOnOpenSIPS is for what only the rendered configuration does.
+func (s *stage) runOnOpenSIPS(name string, f func(*stage)) {
+	if s.opensips {
+		s.run(name, f)
+	}
 }
 
 func (s *stage) must(err error) {
@@ -215,13 +222,17 @@ func (s *stage) until(what string, limit time.Duration, f func() (bool, string))
 }
 
 // awaitProxy waits until the proxy's WebSocket port takes connections, which is the last to come up.
-func (s *stage) awaitProxy(log string) {
+func (s *stage) awaitProxy(p *runningProxy) {
 	s.Helper()
 	s.until("the proxy is up", 15*time.Second, func() (bool, string) {
+		select {
+		case <-p.exited:
+			s.Fatalf("the proxy ended at start: %v", p.err)
+		default:
+		}
 		conn, err := net.Dial("tcp", net.JoinHostPort(lab.RelayAddr, fmt.Sprint(portWS)))
 		if err != nil {
-			b, _ := os.ReadFile(log)
-			return false, err.Error() + "\n" + string(b[max(0, len(b)-2000):])
+			return false, err.Error()
 		}
 		return conn.Close() == nil, ""
 	})
@@ -306,7 +317,7 @@ func (s *stage) hears(call string, hz float64) {
 	})
 }
 
-// silent waits until no more audio packets arrive at the page.
+// phoneHears waits until a phone hears a tone.
 func (s *stage) phoneHears(p *phone, hz float64) {
 	s.Helper()
 	s.until(fmt.Sprintf("%s hears %v Hz", p.user, hz), 15*time.Second, func() (bool, string) {

@@ -98,44 +98,64 @@ func proxyValues(p proxyProgram, dir, table string, users []account) opensipscfg
 	return v
 }
 
-// startProxy runs the program in the relay's network until the returned stop is called; log holds what it writes.
-func startProxy(ctx context.Context, p proxyProgram, dir, table string, users []account) (stop func() error, log string, err error) {
-	log = filepath.Join(dir, "proxy.log")
+// runningProxy is a proxy in the relay's network.
+type runningProxy struct {
+	cmd    *exec.Cmd
+	log    *os.File
+	exited chan struct{} // closed when it has ended; err is set before
+	err    error
+}
+
+// startProxy runs the program until it is closed.
+func startProxy(ctx context.Context, p proxyProgram, dir, table string, users []account) (*runningProxy, error) {
 	var argv []string
 	if p.opensips() {
 		if _, err := opensipscfg.RenderTo(dir, proxyValues(p, dir, table, users)); err != nil {
-			return nil, log, err
+			return nil, err
 		}
 		argv = []string{p.path, "-F", "-f", filepath.Join(dir, "opensips.cfg"), "-m", "64", "-M", "8", "-P", filepath.Join(dir, "pid")}
 	} else {
 		config := filepath.Join(dir, "kamailio.cfg")
 		if err := writeKamailio(config, table, users); err != nil {
-			return nil, log, err
+			return nil, err
 		}
 		argv = []string{p.path, "-DD", "-E", "-f", config, "-Y", dir, "-P", filepath.Join(dir, "pid"), "-m", "64", "-M", "8"}
 	}
-	file, err := os.Create(log)
+	log, err := os.Create(filepath.Join(dir, "proxy.log"))
 	if err != nil {
-		return nil, log, err
+		return nil, err
 	}
 	cmd := lab.RelayCommand(ctx, argv...)
-	cmd.Dir, cmd.Stdout, cmd.Stderr = dir, file, file
+	cmd.Dir, cmd.Stdout, cmd.Stderr = dir, log, log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true} // it forks
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }          // it ends its workers, if it is not hurried
 	cmd.WaitDelay = 5 * time.Second
 	if err := cmd.Start(); err != nil {
-		_ = file.Close()
-		return nil, log, err
+		_ = log.Close()
+		return nil, err
 	}
-	stop = func() error {
-		_ = cmd.Cancel()
-		kill := time.AfterFunc(5*time.Second, func() { _ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) })
-		defer kill.Stop()
-		err := cmd.Wait()
-		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) // what is left of the group
-		return errors.Join(ignoreExit(err), file.Close())
-	}
-	return stop, log, nil
+	r := &runningProxy{cmd: cmd, log: log, exited: make(chan struct{})}
+	go func() { // ends with the process; close waits for it
+		r.err = cmd.Wait()
+		close(r.exited)
+	}()
+	return r, nil
+}
+
+// close ends the proxy and its workers.
+func (r *runningProxy) close() error {
+	_ = r.cmd.Cancel()
+	kill := time.AfterFunc(5*time.Second, func() { _ = syscall.Kill(-r.cmd.Process.Pid, syscall.SIGKILL) })
+	defer kill.Stop()
+	<-r.exited
+	_ = syscall.Kill(-r.cmd.Process.Pid, syscall.SIGKILL) // what is left of the group
+	return errors.Join(ignoreExit(r.err), r.log.Close())
+}
+
+// tail is the end of what it has written.
+func (r *runningProxy) tail() string {
+	b, _ := os.ReadFile(r.log.Name())
+	return string(b[max(0, len(b)-8000):])
 }
 
 // ignoreExit: how a proxy ends when it is told to is its own business.
