@@ -238,6 +238,8 @@ type StreamStatus struct {
 	In, Out    Counters
 	LastPacket time.Time // zero: none yet
 	LastSSRC   uint32
+	First      netip.AddrPort // where the first packet came from
+	Drops      Drops
 	DTLSDone   bool // fingerprint verified
 	NoConsent  bool // the far side stopped answering ICE checks and is sent nothing, RFC 7675
 	Kernel     bool // forwarded by the fast path
@@ -277,6 +279,7 @@ type Status struct {
 	Pairs        [2]Pair
 	DTLSState    string
 	DTLSError    string
+	DTLSHeard    bool // the far side has sent something of DTLS
 }
 
 // Pair is a selected candidate pair; zero when none is.

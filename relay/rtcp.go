@@ -20,7 +20,9 @@ func (p *port) rtcp(lv *live, b []byte, from netip.AddrPort, m *Meta) {
 		if plan.passes() {
 			original, scratch = keep(b, scratch)
 		}
-		b, ok = keys.unprotect(b, true)
+		if b, ok = keys.unprotect(b, true); !ok {
+			c.drops.unauthentic(keys, from, c.lastPacket.Load(), m.At)
+		}
 	}
 	// RTCP on the RTP socket comes from a peer that muxes, or from one that should not: it never teaches there.
 	if !ok || !blind && rtp.CheckCompound(b) != nil || !c.admit(lv, p, from, c.id == RTCP, m.At) {

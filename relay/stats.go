@@ -243,6 +243,7 @@ func (t *Transport) Status() Status {
 	}
 	if a := t.comps[RTP].assoc.Load(); a != nil {
 		st.DTLSState = a.keyer.State().String()
+		st.DTLSHeard = a.peer.Load() != nil
 		if err := a.err.Load(); err != nil {
 			st.DTLSError = (*err).Error()
 		}
@@ -257,7 +258,10 @@ func (t *Transport) Status() Status {
 
 // streamStatus describes one component. t.mu is held.
 func (t *Transport) streamStatus(c *component) StreamStatus {
-	st := StreamStatus{Advertised: t.applied.Remote[c.id], LastSSRC: c.lastSSRC.Load(), NoConsent: c.noConsent.Load()}
+	st := StreamStatus{
+		Advertised: t.applied.Remote[c.id], LastSSRC: c.lastSSRC.Load(), NoConsent: c.noConsent.Load(),
+		First: c.first.load(), Drops: c.drops.load(),
+	}
 	st.Suite = c.suite()
 	if a := c.assoc.Load(); a != nil {
 		st.DTLSDone = a.done.Load()

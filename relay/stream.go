@@ -29,6 +29,8 @@ type component struct {
 
 	lastPacket atomic.Int64 // Unix nanoseconds; 0: none yet
 	lastSSRC   atomic.Uint32
+	first      addrCell // where the first packet came from
+	drops      drops
 
 	mu  sync.Mutex // guards changes of target, and those of keys and association, against each other
 	gen uint64     // of the settings that may change it
@@ -112,6 +114,7 @@ func (c *component) admit(lv *live, p *port, from netip.AddrPort, teaches bool, 
 	v, was := pass, c.learn.confirmed
 	if view := c.pair.Load(); view != nil && view.heard() {
 		if !view.from(from, at) {
+			c.drops.refused(from)
 			return false
 		}
 	} else if teaches {
@@ -123,12 +126,14 @@ func (c *component) admit(lv *live, p *port, from netip.AddrPort, teaches bool, 
 		c.adopt(lv, r, p, from, at, final)
 	}
 	if v == drop {
+		c.drops.refused(from)
 		return false
 	}
 	if !c.heard.Load() {
 		c.heard.Store(true)
 	}
 	if c.lastPacket.Load() == 0 {
+		c.first.store(from)
 		c.t.host.events.emit(EventFirstPacket, c.t, c.id, at, from.String())
 	}
 	c.lastPacket.Store(at.UnixNano())
