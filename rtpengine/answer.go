@@ -26,6 +26,7 @@ func (e *Engine) answer(x *exchange) error {
 		return err
 	}
 	body, warning, err := c.runAnswer(answerer, offerer, s, f)
+	c.noteSDP("answer", answerer, offerer, err)
 	if err != nil {
 		e.destroy(c, closedError)
 		return err

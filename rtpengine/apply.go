@@ -133,7 +133,7 @@ func (m *Media) ensure(w portWish) error {
 	if err != nil {
 		return err
 	}
-	p.call.engine.owners.Store(l.id, &portOwner{p.logger(), m.Index})
+	p.call.engine.owners.Store(l.id, &portOwner{p.logger(), m.Index, p.call, p})
 	if m.local != nil {
 		m.spares = append(m.spares, m.local)
 		if len(m.spares) > maxSpares {

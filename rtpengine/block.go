@@ -51,6 +51,9 @@ func (e *Engine) gate(x *exchange, set gateSetter, on bool) error {
 	if err != nil {
 		return err
 	}
+	for _, p := range parties {
+		c.note("command", p, 0, x.req.Command)
+	}
 	one := len(parties) == 1 && (f.Label != "" || f.Address.IsValid() || f.Directional)
 	var to *Participant
 	if one {

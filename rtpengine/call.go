@@ -40,6 +40,7 @@ type Call struct {
 	nextMediaID  uint64
 	quality      map[uint32]*quality // by SSRC
 	gone         totals              // counters of transports that were closed
+	timeline     timeline
 }
 
 // totals are the query reply's sums.

@@ -21,16 +21,9 @@ type Config struct {
 	SIPSource        bool // SIP-source-address by default
 	DTLSPassive      bool
 
-	Timeout       time.Duration
-	SilentTimeout time.Duration
-	FinalTimeout  time.Duration
-	OfferTimeout  time.Duration
-	DeleteDelay   time.Duration
-	MaxSessions   int     // negative: no limit
-	MaxCPU        float64 // percent; 0 off
-	MaxLoad       float64 // 0 off
-	MaxBandwidth  uint64  // bytes per second; 0 off
-	RejectBadSDP  bool    // reject-invalid-sdp
+	Adjustable
+
+	RejectBadSDP  bool // reject-invalid-sdp
 	SoftwareID    string
 	CertCipher    string // "prime256v1" or "RSA"
 	RSAKeyBits    int
@@ -38,13 +31,26 @@ type Config struct {
 	RTCPInterval  time.Duration
 	MeasureRTP    bool
 	SSRCReporting string                   // full, inline, global, none
-	Templates     map[string]string        // name or command -> flag string
 	Store         Store                    // nil: calls are not kept
 	Console       func(line string) string // runs the lines of the command cli; nil: there is none
 	InstanceID    string                   // loop-protect mark, 12 hex digits; made when empty
 
 	Log *slog.Logger
 	Now func() time.Time // tests; nil: time.Now
+}
+
+// Adjustable is what may change while the engine runs, see [Engine.Adjust].
+type Adjustable struct {
+	Timeout       time.Duration
+	SilentTimeout time.Duration
+	FinalTimeout  time.Duration
+	OfferTimeout  time.Duration
+	DeleteDelay   time.Duration
+	MaxSessions   int               // negative: no limit
+	MaxCPU        float64           // percent; 0 off
+	MaxLoad       float64           // 0 off
+	MaxBandwidth  uint64            // bytes per second; 0 off
+	Templates     map[string]string // name or command -> flag string; never changed in place
 }
 
 // Interface is one entry of the interface option: a local address of a logical interface, or an alias.
@@ -59,17 +65,19 @@ func DefaultConfig() Config {
 	return Config{
 		PortMin: 30000, PortMax: 40000,
 		EndpointLearning: relay.LearnHeuristic,
-		Timeout:          60 * time.Second,
-		SilentTimeout:    3600 * time.Second,
-		OfferTimeout:     3600 * time.Second,
-		DeleteDelay:      30 * time.Second,
-		MaxSessions:      -1,
-		SoftwareID:       "rtpsidecar",
-		CertCipher:       "prime256v1",
-		RSAKeyBits:       2048,
-		DTLSMTU:          1200,
-		RTCPInterval:     5 * time.Second,
-		SSRCReporting:    "full",
+		Adjustable: Adjustable{
+			Timeout:       60 * time.Second,
+			SilentTimeout: 3600 * time.Second,
+			OfferTimeout:  3600 * time.Second,
+			DeleteDelay:   30 * time.Second,
+			MaxSessions:   -1,
+		},
+		SoftwareID:    "rtpsidecar",
+		CertCipher:    "prime256v1",
+		RSAKeyBits:    2048,
+		DTLSMTU:       1200,
+		RTCPInterval:  5 * time.Second,
+		SSRCReporting: "full",
 	}
 }
 

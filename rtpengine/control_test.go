@@ -230,7 +230,7 @@ func TestDelete(t *testing.T) {
 	t.Run("operator", func(t *testing.T) {
 		fork("op1")
 		fork("op2")
-		if list := e.Sessions(); len(list) < 2 || list[0].Proxy != "192.0.2.9" {
+		if list := e.Sessions(); len(list) < 2 || list[0].Proxy != "192.0.2.9:5000" {
 			t.Errorf("%+v", list)
 		}
 		if !e.Terminate("op1") || e.Terminate("op1") {
@@ -363,8 +363,8 @@ func TestQuality(t *testing.T) {
 	c := e.lockCall("c")
 	m := c.participants[0].Medias[0]
 	src := relay.SSRCStatus{SSRC: 4711, Packets: 5, Reports: []relay.ReceptionReport{{At: time.Now(), FractionLost: 25, Lost: 3, JitterUnits: 80, RoundTrip: 20 * time.Millisecond}}}
-	c.sampleSource(m, &src)
-	c.sampleSource(m, &src) // the same report counts once
+	c.sampleSource(m, &src, ifaceKey{})
+	c.sampleSource(m, &src, ifaceKey{}) // the same report counts once
 	d := &ng.Dict{}
 	(&reporter{call: c}).ssrc(d, &src)
 	e.unlock(c)
@@ -428,7 +428,7 @@ func TestEvents(t *testing.T) {
 		c.Log = slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	})
 	e.Close() // its goroutines must not write to the log meanwhile
-	e.owners.Store(uint64(77), &portOwner{e.log.With("callid", "x"), 1})
+	e.owners.Store(uint64(77), &portOwner{log: e.log.With("callid", "x"), index: 1, call: newCall(e, "x", time.Now())})
 	for kind := relay.EventFirstPacket; kind <= relay.EventDTLSFailed; kind++ {
 		e.event(relay.Event{Kind: kind, ID: 77})
 		e.event(relay.Event{Kind: kind, ID: 78})

@@ -10,7 +10,7 @@ import (
 func (e *Engine) create(x *exchange) error {
 	f := x.flags
 	id := first(f.CallID, e.newTag())
-	c, created, err := e.openCall(id, proxyName(x.req), false)
+	c, created, err := e.openCall(id, x.req.Source, false)
 	if err != nil {
 		return err
 	}

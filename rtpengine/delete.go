@@ -31,13 +31,14 @@ func (e *Engine) delete(x *exchange) error {
 	if f.Metadata != "" {
 		c.metadata = f.Metadata
 	}
-	delay := e.cfg.DeleteDelay
+	delay := e.adjustable.Load().DeleteDelay
 	if f.DeleteDelay != nil {
 		delay = *f.DeleteDelay
 	}
 	if !whole {
 		if doomed = c.orphaned(doomed); len(doomed) < len(c.alive()) {
 			c.log.Info("branch deleted", "parties", len(doomed), "delay", delay.Round(time.Second))
+			c.note("command", doomed[0], 0, "branch deleted")
 			for _, p := range doomed {
 				p.deleteAt = e.now().Add(delay)
 			}
@@ -51,6 +52,7 @@ func (e *Engine) delete(x *exchange) error {
 	}
 	c.deleteAt = e.now().Add(delay)
 	c.log.Info("call deleted", "delay", delay.Round(time.Second))
+	c.note("command", nil, 0, "deleted, kept for "+delay.Round(time.Second).String())
 	return nil
 }
 

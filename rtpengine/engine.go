@@ -9,6 +9,7 @@ import (
 	"hash/maphash"
 	"io"
 	"log/slog"
+	"net/netip"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -43,6 +44,10 @@ type Engine struct {
 	unknown  unknownWords
 	load     loadMeter
 	fragment fragments
+
+	adjustable atomic.Pointer[Adjustable]
+	draining   atomic.Bool
+	ended      endedCalls
 
 	stop    chan struct{}
 	done    sync.WaitGroup
@@ -84,6 +89,7 @@ func New(cfg Config) (*Engine, error) {
 		e.store = noStore{}
 	}
 	e.started = e.now()
+	e.adjustable.Store(&cfg.Adjustable)
 	for i := range e.shards {
 		e.shards[i].calls = map[string]*Call{}
 	}
@@ -153,7 +159,7 @@ func (e *Engine) unlock(c *Call) {
 }
 
 // openCall is the call with this id, locked; made when there is none and the limits allow one more.
-func (e *Engine) openCall(id, proxy string, limited bool) (c *Call, created bool, err error) {
+func (e *Engine) openCall(id string, client netip.AddrPort, limited bool) (c *Call, created bool, err error) {
 	s := e.shard(id)
 	for {
 		s.mu.Lock()
@@ -166,7 +172,7 @@ func (e *Engine) openCall(id, proxy string, limited bool) (c *Call, created bool
 				}
 			}
 			c = newCall(e, id, e.now())
-			c.proxy = proxy
+			c.proxy = address(client)
 			c.mu.Lock() // nobody else knows it yet
 			c.via = id
 			s.calls[id] = c
@@ -188,6 +194,9 @@ func (e *Engine) openCall(id, proxy string, limited bool) (c *Call, created bool
 func (e *Engine) destroy(c *Call, why closeReason) {
 	if c.dead {
 		return
+	}
+	if why != closedShutdown {
+		e.remember(c, why)
 	}
 	c.dead = true
 	e.store.Delete(c.ID)

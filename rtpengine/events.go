@@ -26,6 +26,7 @@ func (e *Engine) event(ev relay.Event) {
 		return // its transport is closed by now
 	}
 	o := v.(*portOwner)
+	o.noteEvent(ev)
 	log := o.log.With("media", o.index, "component", int(ev.Component)+1)
 	switch ev.Kind {
 	case relay.EventFirstPacket:

@@ -10,19 +10,20 @@ import (
 
 // admit refuses a new call when a limit is reached.
 func (e *Engine) admit() error {
-	if e.cfg.MaxSessions >= 0 && e.calls.Load() >= int64(e.cfg.MaxSessions) {
+	a := e.adjustable.Load()
+	if e.draining.Load() || a.MaxSessions >= 0 && e.calls.Load() >= int64(a.MaxSessions) {
 		return limitSessions
 	}
-	if e.cfg.MaxCPU <= 0 && e.cfg.MaxLoad <= 0 && e.cfg.MaxBandwidth == 0 {
+	if a.MaxCPU <= 0 && a.MaxLoad <= 0 && a.MaxBandwidth == 0 {
 		return nil
 	}
 	cpu, load, rate := e.load.now()
 	switch {
-	case e.cfg.MaxCPU > 0 && cpu >= e.cfg.MaxCPU:
+	case a.MaxCPU > 0 && cpu >= a.MaxCPU:
 		return limitCPU
-	case e.cfg.MaxLoad > 0 && load >= e.cfg.MaxLoad:
+	case a.MaxLoad > 0 && load >= a.MaxLoad:
 		return limitLoad
-	case e.cfg.MaxBandwidth > 0 && rate >= e.cfg.MaxBandwidth:
+	case a.MaxBandwidth > 0 && rate >= a.MaxBandwidth:
 		return limitBandwidth
 	}
 	return nil

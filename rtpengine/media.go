@@ -23,6 +23,7 @@ type Media struct {
 	local   *localPort   // in use; nil: none, or the bundle's
 	spares  []*localPort // earlier ones, still forwarding: the far end may not know better yet
 	echo    echo         // media-echo
+	trace   trace        // packets and loss over the last minutes
 	grouped bool         // in a BUNDLE group of its party
 	bundle  *Media       // not nil: the section whose transport this one shares
 
@@ -39,6 +40,7 @@ type localPort struct {
 	single      bool
 	primaryOnly bool
 	key         netip.AddrPort // the other side's endpoint at the time; a change of it asks for new ports
+	counted     received       // of what has come in, this much is in the sums
 }
 
 // echo is what media-echo makes of a section's packets.
@@ -66,10 +68,12 @@ func (mode EchoMode) effects() (from, to echo) {
 	return echoNone, echoNone
 }
 
-// portOwner is what an event needs to be logged; it never changes.
+// portOwner is what an event needs to be told about; it never changes.
 type portOwner struct {
 	log   *slog.Logger
 	index int
+	call  *Call
+	party *Participant
 }
 
 // subscription says that To receives what From sends.

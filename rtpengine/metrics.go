@@ -60,6 +60,8 @@ var (
 	mIfacePackets  = newFamily(gauge, "interface_packets", "Packets of an interface", "name", "address", "direction")
 	mIfaceBytes    = newFamily(gauge, "interface_bytes", "Bytes of an interface", "name", "address", "direction")
 	mIfaceErrors   = newFamily(gauge, "interface_errors", "Errors of an interface", "name", "address", "direction")
+	mMediaCache    = newFamily(gauge, "media_cache", "Media files kept in memory")
+	mPlayerCache   = newFamily(gauge, "player_cache", "Encoded media kept in memory")
 	mICEFailed     = newFamily(counter, "ice_failed_total", "ICE sessions that found no pair")
 	mConsentLost   = newFamily(counter, "ice_consent_lost_total", "ICE sessions whose consent ran out")
 	mDTLSFailed    = newFamily(counter, "dtls_failed_total", "DTLS handshakes that failed")
@@ -71,11 +73,11 @@ type quantity struct {
 	sum, squares, samples metricFamily
 }
 
-func newQuantity(name, help string) quantity {
+func newQuantity(name, help string, labels ...string) quantity {
 	return quantity{
-		sum:     newFamily(counter, name+"_total", "Sum of samples of "+help),
-		squares: newFamily(counter, name+"2_total", "Sum of squares of samples of "+help),
-		samples: newFamily(counter, name+"_samples_total", "Number of samples of "+help),
+		sum:     newFamily(counter, name+"_total", "Sum of samples of "+help, labels...),
+		squares: newFamily(counter, name+"2_total", "Sum of squares of samples of "+help, labels...),
+		samples: newFamily(counter, name+"_samples_total", "Number of samples of "+help, labels...),
 	}
 }
 
@@ -90,12 +92,14 @@ var (
 	mLost       = newFamily(counter, "packets_lost", "Packets lost on the way here")
 	mDuplicates = newFamily(counter, "rtp_duplicates", "RTP packets received twice")
 	mReordered  = newFamily(counter, "rtp_reordered", "RTP packets received out of order")
+	mSkips      = newFamily(counter, "rtp_skips", "Jumps in RTP sequence numbers")
+	mResets     = newFamily(counter, "rtp_seq_resets", "RTP sequences that began anew")
 )
 
-func (q quantity) emit(ch chan<- prometheus.Metric, s *sum) {
-	q.sum.emit(ch, s.sum)
-	q.squares.emit(ch, s.sumSq)
-	q.samples.emit(ch, float64(s.n))
+func (q quantity) emit(ch chan<- prometheus.Metric, s *sum, labels ...string) {
+	q.sum.emit(ch, s.sum, labels...)
+	q.squares.emit(ch, s.sumSq, labels...)
+	q.samples.emit(ch, float64(s.n), labels...)
 }
 
 // Collect takes one look at everything.
@@ -116,6 +120,8 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 		mBytes.emit(ch, float64(n.Bytes), kind)
 	}
 	mEventsDropped.emit(ch, float64(total.EventsDropped))
+	mMediaCache.emit(ch, 0)
+	mPlayerCache.emit(ch, 0)
 	e.stats.collect(ch)
 	e.control.collect(ch)
 	mUnknownWords.emit(ch, float64(e.unknown.total.Load()))
@@ -124,6 +130,7 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 		mPortsUsed.emit(ch, float64(u.Used), name, addr)
 		mPortsFree.emit(ch, float64(u.Ports-u.Used), name, addr)
 		mPorts.emit(ch, float64(u.Ports), name, addr)
+		e.stats.collectInterface(ch, ifaceKey{name, u.Interface.Local})
 		for way, n := range map[string]relay.Counters{"ingress": u.In, "egress": u.Out} {
 			mIfacePackets.emit(ch, float64(n.Packets), name, addr, way)
 			mIfaceBytes.emit(ch, float64(n.Bytes), name, addr, way)
@@ -161,6 +168,8 @@ func (s *counters) collect(ch chan<- prometheus.Metric) {
 	mLost.emit(ch, float64(v.lost))
 	mDuplicates.emit(ch, float64(v.duplicates))
 	mReordered.emit(ch, float64(v.reordered))
+	mSkips.emit(ch, 0) // a jump counts as loss or as a new beginning here
+	mResets.emit(ch, 0)
 }
 
 func (c *control) collect(ch chan<- prometheus.Metric) {

@@ -24,7 +24,7 @@ func (e *Engine) offer(x *exchange) error {
 		x.reply.AddString("sdp", f.SDP)
 		return nil
 	}
-	c, created, err := e.openCall(f.CallID, proxyName(x.req), true)
+	c, created, err := e.openCall(f.CallID, x.req.Source, true)
 	if err != nil {
 		return err
 	}
@@ -35,6 +35,7 @@ func (e *Engine) offer(x *exchange) error {
 	c.signal(f)
 	from, to := c.offerParties(f, s)
 	body, warning, err := c.runOffer(from, to, s, f)
+	c.noteSDP("offer", from, to, err)
 	if err != nil {
 		// Ports have run out, or a party cannot be reached: nothing of the call would work.
 		e.destroy(c, closedError)

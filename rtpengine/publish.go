@@ -24,7 +24,7 @@ func (e *Engine) publish(x *exchange) error {
 		*f = given
 		return err
 	}
-	c, _, err := e.openCall(f.CallID, proxyName(x.req), true)
+	c, _, err := e.openCall(f.CallID, x.req.Source, true)
 	if err != nil {
 		return err
 	}

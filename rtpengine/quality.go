@@ -107,13 +107,17 @@ func (c *Call) sampleQuality(now time.Time) {
 		if m.local == nil {
 			return
 		}
-		for _, src := range m.local.t.Status().SSRCs {
-			c.sampleSource(m, &src)
+		st := m.local.t.Status()
+		key := ifaceKey{m.local.place.iface, st.Streams[relay.RTP].Local.Addr()}
+		for _, src := range st.SSRCs {
+			c.sampleSource(m, &src, key)
 		}
+		c.engine.stats.measured(m, &st, key)
+		m.trace.take(now, &st)
 	})
 }
 
-func (c *Call) sampleSource(m *Media, src *relay.SSRCStatus) {
+func (c *Call) sampleSource(m *Media, src *relay.SSRCStatus, key ifaceKey) {
 	if len(src.Reports) == 0 {
 		return
 	}
@@ -139,7 +143,7 @@ func (c *Call) sampleSource(m *Media, src *relay.SSRCStatus) {
 		m.roundTrip = r.RoundTrip
 		s.mos = mos(s.roundTrip, s.jitter, s.loss)
 		q.take(s)
-		c.engine.stats.sampled(s)
+		c.engine.stats.sampled(s, key)
 	}
 }
 
@@ -163,16 +167,6 @@ func clockRate(m *Media, pt uint8) float64 {
 		}
 	}
 	return 8000
-}
-
-func (s *counters) sampled(x sample) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.voip.mos.add(x.mos)
-	s.voip.jitter.add(float64(x.jitter.Milliseconds()))
-	s.voip.rttE2E.add(float64(x.roundTrip.Microseconds()))
-	s.voip.rttLeg.add(float64(x.leg.Microseconds()))
-	s.voip.loss.add(x.loss)
 }
 
 // mos estimates the mean opinion score of a conversation, 1 to 4.5, from round trip, jitter and loss in percent.

@@ -8,6 +8,7 @@ import (
 
 	"rtpsidecar/ng"
 	"rtpsidecar/relay"
+	"rtpsidecar/sdp"
 )
 
 // query reports a call.
@@ -196,14 +197,22 @@ func (m *Media) codecInUse(st relay.Status) string {
 	}
 	for i := range m.leg.Codecs {
 		if c := &m.leg.Codecs[i]; c.PT == last.LastPT && c.Name != "" {
-			text := c.Name + "/" + strconv.Itoa(c.ClockHz)
-			if c.Channels > 1 {
-				text += "/" + strconv.Itoa(c.Channels)
-			}
-			return text
+			return codecName(c)
 		}
 	}
 	return ""
+}
+
+// codecName is a codec as an rtpmap names it.
+func codecName(c *sdp.Codec) string {
+	if c.Name == "" {
+		return strconv.Itoa(int(c.PT))
+	}
+	text := c.Name + "/" + strconv.Itoa(c.ClockHz)
+	if c.Channels > 1 {
+		text += "/" + strconv.Itoa(c.Channels)
+	}
+	return text
 }
 
 func (r *reporter) stream(m *Media, st relay.Status, comp relay.Component) *ng.Dict {

@@ -28,7 +28,7 @@ func (e *Engine) Statistics() *ng.Dict {
 	d.AddDict("mos", m)
 	d.AddDict("voip_metrics", s.voip.dict())
 	d.AddDict("controlstatistics", e.control.dict())
-	d.Add("interfaces", interfaceList(use))
+	d.Add("interfaces", s.interfaceList(use))
 	d.Add("transcoders", ng.List())
 	d.Add("poller_threads", ng.List())
 	d.AddDict("bufferpools", &ng.Dict{})
@@ -152,7 +152,8 @@ func (c *control) dict() *ng.Dict {
 	return d
 }
 
-func interfaceList(use []relay.InterfaceUse) ng.Value {
+// interfaceList is the use of each interface. stats.mu is held.
+func (s *counters) interfaceList(use []relay.InterfaceUse) ng.Value {
 	var list []ng.Value
 	for _, u := range use {
 		p := &ng.Dict{}
@@ -167,12 +168,12 @@ func interfaceList(use []relay.InterfaceUse) ng.Value {
 		d.AddString("name", u.Interface.Name)
 		d.AddString("address", u.Interface.Local.String())
 		d.AddDict("ports", p)
-		d.AddInt("packets_lost", 0)
-		d.AddInt("duplicates", 0)
+		sums := s.of(ifaceKey{u.Interface.Name, u.Interface.Local})
+		d.AddInt("packets_lost", int64(sums.lost))
+		d.AddInt("duplicates", int64(sums.duplicates))
 		v := &ng.Dict{}
-		var none voipSums
-		none.mos.group(v, "mos")
-		none.groups(v)
+		sums.mos.group(v, "mos")
+		sums.groups(v)
 		d.AddDict("voip_metrics", v)
 		d.AddDict("ingress", countersDict(u.In))
 		d.AddDict("egress", countersDict(u.Out))

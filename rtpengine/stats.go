@@ -44,6 +44,7 @@ type counters struct {
 	zeroWay   uint64
 	oneWay    uint64
 	voip      voipSums
+	ifaces    map[ifaceKey]*voipSums
 	rates     rates
 }
 

@@ -32,7 +32,8 @@ func (e *Engine) sweep(now time.Time) {
 	e.stats.rates.sample(now, sum)
 	rate := e.stats.rates.bytes
 	e.stats.mu.Unlock()
-	e.load.sample(e.cfg.MaxCPU > 0, e.cfg.MaxLoad > 0, rate)
+	limits := e.adjustable.Load()
+	e.load.sample(limits.MaxCPU > 0, limits.MaxLoad > 0, rate)
 	e.fragment.expire(now)
 	streams := int64(0)
 	for _, c := range e.snapshot() {
@@ -58,7 +59,7 @@ func (e *Engine) sweep(now time.Time) {
 
 // expired tells whether c's time is over, and why.
 func (c *Call) expired(now time.Time) (why closeReason, over bool) {
-	cfg := &c.engine.cfg
+	cfg := c.engine.adjustable.Load()
 	switch {
 	case !c.deleteAt.IsZero() && !now.Before(c.deleteAt):
 		return closedDeleted, true
@@ -73,7 +74,7 @@ func (c *Call) expired(now time.Time) (why closeReason, over bool) {
 // silence looks at each stream of the call. One live stream keeps it, but a held one only while there is none that
 // should be heard. The next look comes when the first of those alive may have died.
 func (c *Call) silence(now time.Time) (why closeReason, over bool) {
-	cfg := &c.engine.cfg
+	cfg := c.engine.adjustable.Load()
 	classes := [...]struct {
 		limit time.Duration
 		why   closeReason

@@ -1,0 +1,220 @@
+package rtpengine
+
+import (
+	"fmt"
+	"net/netip"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"rtpsidecar/relay"
+)
+
+// Moment is one entry of a call's timeline.
+type Moment struct {
+	At    time.Time `json:"at"`
+	Kind  string    `json:"kind"`            // offer, answer, ice, dtls, media, command, error, end
+	Party string    `json:"party,omitempty"` // tag
+	Media int       `json:"media,omitempty"` // 1-based section; 0: all
+	Text  string    `json:"text"`
+}
+
+// timelineLen is how many entries of a call are kept. Its first quarter stays whatever follows: how a call began
+// explains most of what is wrong with it.
+const timelineLen = 64
+
+// timeline is a bounded list of moments. Nothing is written to it for packets.
+type timeline struct {
+	mu      sync.Mutex
+	list    []moment
+	dropped int
+}
+
+// moment is a Moment whose party may still get its name.
+type moment struct {
+	Moment
+	party *Participant
+}
+
+func (t *timeline) add(m moment) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if len(t.list) < timelineLen {
+		t.list = append(t.list, m)
+		return
+	}
+	copy(t.list[timelineLen/4:], t.list[timelineLen/4+1:])
+	t.list[timelineLen-1] = m
+	t.dropped++
+}
+
+// moments is a copy. Where some were dropped, one says so. The call is locked.
+func (t *timeline) moments() []Moment {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	out := make([]Moment, 0, len(t.list)+1)
+	for i, m := range t.list {
+		if i == timelineLen/4 && t.dropped > 0 {
+			out = append(out, Moment{At: m.At, Kind: "gap", Text: strconv.Itoa(t.dropped) + " entries are not kept"})
+		}
+		if m.party != nil {
+			m.Party = m.party.name()
+		}
+		out = append(out, m.Moment)
+	}
+	return out
+}
+
+// note adds an entry about a party, which may be nil, and a section, which may be 0.
+func (c *Call) note(kind string, p *Participant, media int, text string) {
+	c.timeline.add(moment{Moment{At: c.engine.now(), Kind: kind, Media: media, Text: text}, p})
+}
+
+// noteSDP enters an offer or answer that from made to to; err is why it was not served.
+func (c *Call) noteSDP(kind string, from, to *Participant, err error) {
+	if err != nil {
+		c.note("error", from, 0, kind+" to "+to.name()+" not served: "+err.Error())
+		return
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s to %s", kind, to.name())
+	for _, m := range from.Medias {
+		fmt.Fprintf(&b, "; %s %s", m.Type, m.describe())
+		for _, o := range to.Medias {
+			if m.peerIn(to) == o {
+				fmt.Fprintf(&b, ", shown as %s", o.shown())
+			}
+		}
+	}
+	c.note(kind, from, 0, b.String())
+}
+
+// describe is what m's party said about the section, in short.
+func (m *Media) describe() string {
+	l := &m.leg
+	if l.Rejected {
+		return "refused (port 0)"
+	}
+	words := []string{first(l.Protocol.String(), l.ProtoText)}
+	if a := l.Remote[relay.RTP]; a.IsValid() {
+		words = append(words, "at "+a.String())
+	}
+	if len(l.Codecs) > 0 {
+		words = append(words, l.Codecs[0].Name)
+	}
+	if l.Seen {
+		words = append(words, l.Dir.String())
+	}
+	if l.ICE.On && l.In != nil && l.In.ICE.InUse() {
+		words = append(words, "ICE with "+count(len(l.In.ICE.Candidates), "candidate"))
+	}
+	return strings.Join(words, " ")
+}
+
+// shown is where m's party was told to send to.
+func (m *Media) shown() string {
+	l := &m.leg
+	if l.Rejected {
+		return "refused"
+	}
+	a := m.advertised()
+	if !a.IsValid() {
+		return first(l.Protocol.String(), l.ProtoText)
+	}
+	return first(l.Protocol.String(), l.ProtoText) + " " + a.String()
+}
+
+// advertised is the address for RTP that m's party was shown; zero: none.
+func (m *Media) advertised() netip.AddrPort {
+	t := m.transport()
+	if t == nil {
+		return netip.AddrPort{}
+	}
+	locals := t.Locals()
+	if len(locals) == 0 {
+		return netip.AddrPort{}
+	}
+	return netip.AddrPortFrom(locals[0].Advertised, locals[0].Ports[relay.RTP])
+}
+
+func count(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return strconv.Itoa(n) + " " + what + "s"
+}
+
+// noteEvent enters what the relay reports.
+func (o *portOwner) noteEvent(ev relay.Event) {
+	kind, text := "media", ""
+	part := ""
+	if ev.Component == relay.RTCP {
+		part = " (RTCP)"
+	}
+	switch ev.Kind {
+	case relay.EventFirstPacket:
+		text = "first packet" + part + " from " + ev.Detail
+	case relay.EventConfirmed:
+		text = "source" + part + " settled: " + ev.Detail
+	case relay.EventICEConnected:
+		kind, text = "ice", "ICE connected: "+strings.Replace(ev.Detail, " ", " to ", 1)
+	case relay.EventICEFailed:
+		kind, text = "error", "ICE failed: no candidate pair works"
+	case relay.EventConsentLost:
+		kind, text = "error", "ICE consent lost: "+ev.Detail+" no longer answers"
+	case relay.EventDTLSConnected:
+		kind, text = "dtls", "DTLS connected"+part+": "+ev.Detail
+	case relay.EventDTLSFailed:
+		kind, text = "error", "DTLS failed"+part+": "+ev.Detail
+	}
+	o.call.timeline.add(moment{Moment{At: ev.At, Kind: kind, Media: o.index, Text: text}, o.party})
+}
+
+// EndedCall is what is kept of a call that is over.
+type EndedCall struct {
+	View      CallView
+	Diagnosis Diagnosis
+}
+
+// endedCalls keeps the last ones: most questions about a call come after it.
+type endedCalls struct {
+	mu   sync.Mutex
+	ring [endedKept]*EndedCall
+	next int
+}
+
+// endedKept is how many ended calls can be asked about; a call takes a few kilobytes.
+const endedKept = 100
+
+func (e *endedCalls) keep(c *EndedCall) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.ring[e.next] = c
+	e.next = (e.next + 1) % endedKept
+}
+
+// find is the latest ended call with this id, nil when there is none.
+func (e *endedCalls) find(id string) *EndedCall {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for i := range endedKept {
+		if c := e.ring[(e.next-1-i+2*endedKept)%endedKept]; c != nil && c.View.CallID == id {
+			return c
+		}
+	}
+	return nil
+}
+
+// all are the calls kept, newest first.
+func (e *endedCalls) all() []*EndedCall {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	var list []*EndedCall
+	for i := range endedKept {
+		if c := e.ring[(e.next-1-i+2*endedKept)%endedKept]; c != nil {
+			list = append(list, c)
+		}
+	}
+	return list
+}
