@@ -23,7 +23,8 @@
 # A setting that no option here covers goes into /etc/rtpsidecar/local.yaml, which stays as it is.
 set -euo pipefail
 
-# ROOT prefixes every path that is written: for packaging and tests. Programs still run from /.
+# ROOT prefixes every path that is written, for packaging and tests: programs still run from /, no user is made and
+# nothing is started.
 ROOT=${ROOT:-}
 OS_RELEASE=${OS_RELEASE:-/etc/os-release}
 ETC=/etc/rtpsidecar
@@ -264,7 +265,7 @@ install_packages() {
 }
 
 account() { # account NAME: a user without home and shell
-	getent passwd "$1" >/dev/null && return 0
+	if [ -n "$ROOT" ] || getent passwd "$1" >/dev/null; then return 0; fi
 	run useradd --system --user-group --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin "$1"
 	remember user "$1"
 }
@@ -513,7 +514,7 @@ units() {
 		wanted+=(rtpsidecar-conference)
 		if put $UNITS/rtpsidecar-conference.service 0644 root < <(unit_conference); then affected rtpsidecar-conference.service; fi
 	fi
-	if [ -z "$start" ] || ! { [ -d /run/systemd/system ] || [ -n "$dry" ]; }; then
+	if [ -z "$start" ] || [ -n "$ROOT" ] || ! { [ -d /run/systemd/system ] || [ -n "$dry" ]; }; then
 		say "not started: systemctl enable --now ${wanted[*]}"
 		return
 	fi
@@ -550,7 +551,7 @@ result() {
 remove() {
 	local kind name
 	[ -s "$ROOT$MANIFEST" ] || die "nothing that an earlier run added: no $MANIFEST"
-	if [ -d /run/systemd/system ]; then
+	if [ -z "$ROOT" ] && [ -d /run/systemd/system ]; then
 		for name in rtpsidecar-conference rtpsidecar-proxy rtpsidecar; do
 			[ ! -e "$ROOT$UNITS/$name.service" ] || run systemctl --quiet disable --now "$name.service"
 		done
@@ -558,8 +559,8 @@ remove() {
 	tac "$ROOT$MANIFEST" | while read -r kind name; do
 		case $kind in
 		file) run rm -f "$ROOT$name" ;;
-		tree) run rm -rf "${ROOT:?}$name" ;;
-		user) run userdel "$name" ;;
+		tree) run rm -rf -- "$ROOT${name:?}" ;;
+		user) run userdel "$name" || say "the user $name stays" ;;
 		package)
 			distribution >/dev/null
 			if [ "$family" = debian ]; then run apt-get purge -y -qq "$name"; else run dnf -y -q remove "$name"; fi
@@ -574,7 +575,7 @@ remove() {
 			rmdir --ignore-fail-on-non-empty "$ROOT$name"
 		fi
 	done
-	if [ -d /run/systemd/system ]; then run systemctl daemon-reload; fi
+	if [ -z "$ROOT" ] && [ -d /run/systemd/system ]; then run systemctl daemon-reload; fi
 	say "removed"
 }
 
