@@ -36,7 +36,7 @@ func (p *port) rtcp(lv *live, b []byte, from netip.AddrPort, m *Meta) {
 	}
 	c.t.heardRTCP(b, plan, m.At)
 	plan.passRTCP(original)
-	if len(plan.Routes) == 1 || plan.whole(c.t, b) {
+	if len(plan.Routes) < 2 || plan.whole(c.t, b) {
 		if r := plan.owner(c.t, b); r != nil {
 			r.forwardRTCP(b, scratch)
 		}

@@ -53,6 +53,28 @@ func TestForwardRTCP(t *testing.T) {
 	}
 }
 
+// A report may come before there is a plan, and in the moment in which a call ends.
+func TestRTCPWithoutPlan(t *testing.T) {
+	for name, end := range map[string]func(*Transport){
+		"not yet":    func(*Transport) {},
+		"no more":    func(x *Transport) { x.SetPlan(nil) },
+		"no section": func(x *Transport) { x.SetPlan(&Plan{}) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := memHost(t)
+			x, to := memTransport(t, h, Settings{}), memTransport(t, h, Settings{})
+			if name != "not yet" {
+				x.SetPlan(&Plan{Routes: []Route{{Sinks: []Sink{{To: to}}}}})
+			}
+			end(x)
+			hand(x, RTCP, rtp.AppendRR(nil, 5, []rtp.ReportBlock{about(6)}), farRTCP)
+			if got := take(to, RTCP); len(got) != 0 {
+				t.Errorf("got %x, want nothing", got)
+			}
+		})
+	}
+}
+
 // bundle is a bundled transport with an audio (source 1) and a video section (source 2), each with a plain transport
 // whose far side sends a source too (11 and 12).
 func bundle(t *testing.T) (b, audio, video *Transport) {
