@@ -44,7 +44,7 @@ func main() {
 	flag.DurationVar(&o.warm, "warm", 4*time.Second, "media before measuring: endpoint learning lasts 3 s")
 	flag.DurationVar(&o.measure, "measure", 10*time.Second, "media while measuring")
 	flag.DurationVar(&o.burst, "burst", 200*time.Microsecond, "the sender's tick; the calls are spread over the ticks of 20 ms")
-	flag.BoolVar(&o.check, "check", false, "exit 1 where a limit is passed")
+	flag.BoolVar(&o.check, "check", false, "exit 1 where a limit is exceeded")
 	flag.Parse()
 	ok, err := o.run(ctx, os.Stdout)
 	if err != nil {
@@ -299,7 +299,7 @@ func (o options) table(w io.Writer, version string) bool {
 			limit, held = fmt.Sprintf("%g %s", f.Limit, f.Unit), median(f.Ours) <= f.Limit
 		}
 		if !held {
-			limit += " PASSED OVER"
+			limit += " EXCEEDED"
 			ok = false
 		}
 		fmt.Fprintf(w, "| %-36s | %-22s | %-22s | %-18s | %s |\n", f.Name, spread(f.Ours, 1)+" "+f.Unit, spread(f.Peer, 1)+" "+f.Unit, spread(ratios, 2), limit)
