@@ -261,7 +261,7 @@ func (s *stage) unregistered(a account, six bool) *phone {
 	if six {
 		proxy = netip.MustParseAddr(lab.RelayAddr6)
 	}
-	p, err := newPhone(netip.AddrPortFrom(proxy, portSIP), a)
+	p, err := newPhone(netip.AddrPortFrom(proxy, portSIP), a, 0)
 	s.must(err)
 	s.Cleanup(p.close)
 	return p

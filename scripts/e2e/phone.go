@@ -37,14 +37,14 @@ var numbers atomic.Uint64
 
 func unique() string { return fmt.Sprintf("e2e%d.%d", time.Now().UnixNano(), numbers.Add(1)) }
 
-// newPhone opens a telephone that speaks to the proxy at this address, of the same family.
-func newPhone(proxy netip.AddrPort, a account) (*phone, error) {
+// newPhone opens a telephone that speaks to the proxy at this address, of the same family, from this port; 0 is any.
+func newPhone(proxy netip.AddrPort, a account, port uint16) (*phone, error) {
 	six := proxy.Addr().Is6()
 	media, err := lab.NewPhone(six)
 	if err != nil {
 		return nil, err
 	}
-	conn, err := lab.ListenPhone(netip.AddrPortFrom(media.Addr.Addr(), 0))
+	conn, err := lab.ListenPhone(netip.AddrPortFrom(media.Addr.Addr(), port))
 	if err != nil {
 		media.Close()
 		return nil, err
