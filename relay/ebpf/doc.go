@@ -20,6 +20,10 @@
 //     nothing and to lock nothing, but must read the progress and call Put in one go: fewer than Ahead packets of the
 //     flow may be waiting or pass in between. The rollover counter is part of the index, so that a wrap in that moment
 //     does no harm.
+//   - Packets above that limit may go up too: payload types left out, results over a path's MTU, a path that is gone.
+//     Userspace serves them with its own contexts, and the table does not use their indices. For that, userspace's idea of
+//     the rollover counter has to keep up: at least every 30000 packets, and in practice whenever it reads the counters,
+//     it sets its contexts to SetState(Merge(its own, the table's)).
 //   - While the flow is there userspace must not send to its sinks under the same key and SSRC with indices of its own
 //     making (injected audio, renumbered packets). Take the flow out first.
 //   - Delete closes the flow's state under the lock that every packet takes. When it returns no program uses another

@@ -19,6 +19,8 @@ type Fake struct {
 	Fail func(FlowKey, Action) error
 	// Now is the clock; nil: time.Now.
 	Now func() time.Time
+	// MaxPayload, if not 0, is the longest UDP payload taken; others go up, as those over a path's MTU.
+	MaxPayload int
 	// Ahead is by how many indices the table keeps off those of userspace; NewFake sets the constant Ahead.
 	Ahead uint64
 
@@ -43,6 +45,7 @@ type fakeSource struct {
 type fakeOut struct {
 	ctx   *srtp.Context // nil: plain or raw
 	floor uint64
+	given map[uint64]bool // indices of packets that were left to userspace
 }
 
 // NewFake is an empty table.
@@ -102,7 +105,7 @@ func (f *Fake) Put(key FlowKey, act Action) error {
 			if src.outs[i].ctx, err = resume(act.Sinks[i].Out, s.SSRC, s.Out[i]); err != nil {
 				return err
 			}
-			src.outs[i].floor = s.Out[i].Highest + f.Ahead
+			src.outs[i].floor, src.outs[i].given = s.Out[i].Highest+f.Ahead, make(map[uint64]bool)
 		}
 		fl.sources = append(fl.sources, src)
 		fl.counter.Sources = append(fl.counter.Sources, SourceCounter{SSRC: s.SSRC})
@@ -219,10 +222,10 @@ func (f *Fake) Receive(local, from netip.AddrPort, payload []byte) (Verdict, []P
 	if f.Now != nil {
 		now = f.Now
 	}
-	return fl.receive(from, payload, now())
+	return fl.receive(from, payload, now(), f.MaxPayload > 0 && len(payload) > f.MaxPayload)
 }
 
-func (fl *fakeFlow) receive(from netip.AddrPort, payload []byte, now time.Time) (Verdict, []Packet) {
+func (fl *fakeFlow) receive(from netip.AddrPort, payload []byte, now time.Time, refused bool) (Verdict, []Packet) {
 	if len(payload) < rtp.MinHeaderLen || payload[0]>>6 != 2 || payload[1] >= 192 && payload[1] <= 223 {
 		return Up, nil
 	}
@@ -242,8 +245,9 @@ func (fl *fakeFlow) receive(from netip.AddrPort, payload []byte, now time.Time) 
 		}
 		return Up, nil
 	}
-	if act.PTs[h.PT/64]>>(h.PT%64)&1 == 0 {
+	if refused || act.PTs[h.PT/64]>>(h.PT%64)&1 == 0 {
 		c.Up++
+		src.give(h)
 		return Up, nil
 	}
 	plain := append(make([]byte, 0, len(payload)+srtp.MaxOverhead), payload...)
@@ -272,6 +276,7 @@ func (fl *fakeFlow) receive(from netip.AddrPort, payload []byte, now time.Time) 
 		}
 	} else if fl.tooEarly(src, h) {
 		c.Up++
+		src.give(h)
 		return Up, nil
 	} else {
 		src.plain = Merge(src.plain, single(rtp.ExtendSeq(src.plain.Highest, h.Seq)))
@@ -290,6 +295,20 @@ func (fl *fakeFlow) receive(from netip.AddrPort, payload []byte, now time.Time) 
 		}
 	}
 	return Sent, sent
+}
+
+// give leaves the outgoing indices of a plain packet to userspace.
+func (src *fakeSource) give(h rtp.Header) {
+	for _, o := range src.outs {
+		if o.ctx == nil || src.in != nil {
+			continue
+		}
+		at := stateOf(o.ctx, h.SSRC)
+		if index := rtp.ExtendSeq(at.Highest, h.Seq); index > o.floor {
+			o.given[index] = true
+			o.ctx.SetState(srtp.State{SSRC: h.SSRC, RTP: Merge(at, srtp.Progress{Started: true, Highest: index})})
+		}
+	}
 }
 
 // single is the progress after one packet.
@@ -314,9 +333,13 @@ func (fl *fakeFlow) send(src *fakeSource, i int, payload, plain []byte, h rtp.He
 	if s.PTMap != nil {
 		rtp.SetPT(out, s.PTMap[h.PT])
 	}
-	if ctx := src.outs[i].ctx; ctx != nil {
+	if o := src.outs[i]; o.ctx != nil {
+		if o.given[rtp.ExtendSeq(stateOf(o.ctx, h.SSRC).Highest, h.Seq)] {
+			c.Errors++
+			return Packet{}, false
+		}
 		var err error
-		if out, err = ctx.ProtectRTP(out); err != nil {
+		if out, err = o.ctx.ProtectRTP(out); err != nil {
 			c.Errors++
 			return Packet{}, false
 		}

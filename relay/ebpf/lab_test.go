@@ -330,6 +330,7 @@ func TestNetwork(t *testing.T) {
 }
 
 func network(t *testing.T, topology string, mode Mode, v6 bool, suite string) {
+	needMode(t, mode)
 	l := newLab(t, topology, v6)
 	table := openTable(t, Config{Mode: mode})
 	c := l.call(table, suite)

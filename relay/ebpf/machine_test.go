@@ -69,6 +69,14 @@ const quiet = `
 	sysctl -qw net.ipv6.conf.default.accept_dad=0 net.ipv6.conf.default.router_solicitations=0
 	ip link set lo up`
 
+// needMode skips where the kernel does not have a way to attach.
+func needMode(t testing.TB, mode Mode) {
+	t.Helper()
+	if mode == ModeTCX && !haveTCX() {
+		t.Skip("THIS KERNEL HAS NO TCX")
+	}
+}
+
 // run runs commands, one a line, in the thread's namespace.
 func run(t testing.TB, lines string) {
 	t.Helper()
@@ -85,12 +93,10 @@ func run(t testing.TB, lines string) {
 
 // The addresses of bench tests: we have one, the peers two and three.
 var (
-	us4, peer4, far4 = ap("10.9.0.1:30000"), ap("10.9.0.2:4000"), ap("10.9.0.3:6000")
-	us6, peer6, far6 = ap("[2001:db8:9::1]:30000"), ap("[2001:db8:9::2]:4000"), ap("[2001:db8:9::3]:6000")
+	us4, peer4, far4 = addr("10.9.0.1:30000"), addr("10.9.0.2:4000"), addr("10.9.0.3:6000")
+	us6, peer6, far6 = addr("[2001:db8:9::1]:30000"), addr("[2001:db8:9::2]:4000"), addr("[2001:db8:9::3]:6000")
 	farMAC           = [6]byte{2, 0, 0, 0, 0, 3}
 )
-
-func ap(s string) netip.AddrPort { return netip.MustParseAddrPort(s) }
 
 // at is a with another port.
 func at(a netip.AddrPort, port uint16) netip.AddrPort { return netip.AddrPortFrom(a.Addr(), port) }

@@ -159,16 +159,19 @@ static inline_always u16 fold16(u64 sum)
 	return s;
 }
 
-/* outside reports whether *len is not from 12 to most, in two comparisons: the verifier does not follow the subtraction
- * and one comparison that the compiler would make of them. */
-static inline_always int outside(u32 *len, u32 most)
+/* outside reports whether a payload cannot be in scratch. */
+static inline_always int outside(u32 len, u32 most)
 {
-	u32 n = *len;
-	if (n > most)
-		return 1;
-	asm volatile("" : "+r"(n));
-	*len = n;
-	return n < 12;
+	return len > most || len < 12;
+}
+
+/* bounded is len, which is from 1 to 2048, for the verifier: the comparisons of outside reach it in a form that it does
+ * not follow. */
+static inline_always u64 bounded(u32 len)
+{
+	u64 n = len - 1;
+	asm volatile("%0 &= 2047" : "+r"(n));
+	return n + 1;
 }
 
 static inline_always u64 sum_addr(const u32 *a)
@@ -205,16 +208,40 @@ static inline_always struct state *find(const struct flow *f)
 }
 
 enum { UP, DROP, SEND };
-enum { NOTE_UP, NOTE_SOURCE, NOTE_TAG };
+
+/*
+ * give leaves a packet of a flow to userspace, and with it the outgoing indices that userspace will use for it. Without
+ * that, a second packet with its number and another payload would be encrypted with the same key stream. Where packets
+ * are authenticated there is no such second one, and nothing may change before the tag is checked.
+ */
+static inline_always void give(struct scratch *c, const struct flow *f, struct state *s)
+{
+	u32 gen = f->gen, n = f->sinks_len;
+	bpf_spin_lock(&s->lock);
+	if (s->gen == gen) {
+		s->up++;
+		for (u32 i = 0; i < MAX_SINKS; i++) {
+			if (i >= n || f->in.on)
+				break;
+			if (f->sinks[i].kind != SINK_SRTP)
+				continue;
+			struct progress *p = &s->sinks[i].out;
+			u64 out = guess(p, c->seq);
+			if (out > p->floor && !(out >> 48))
+				mark(p, p->given, out);
+		}
+	}
+	bpf_spin_unlock(&s->lock);
+}
+
+enum { NOTE_SOURCE, NOTE_TAG };
 
 /* note counts a packet that is not sent. */
 static inline_always void note(struct state *s, u32 gen, int what)
 {
 	bpf_spin_lock(&s->lock);
 	if (s->gen == gen) {
-		if (what == NOTE_UP)
-			s->up++;
-		else if (what == NOTE_SOURCE)
+		if (what == NOTE_SOURCE)
 			s->wrong_source++;
 		else
 			s->bad_tag++;
@@ -287,7 +314,7 @@ global_function int admit(struct scratch *c, const struct flow *f)
 		note(s, gen, NOTE_SOURCE);
 		return policy == SOURCE_DROP ? DROP : UP;
 	}
-	if (!(f->pts[c->pt >> 6 & 1] >> (c->pt & 63) & 1))
+	if (c->refused || !(f->pts[c->pt >> 6 & 1] >> (c->pt & 63) & 1))
 		goto up;
 
 	u8 tag_len = f->in.on ? f->in.tag_len : 0;
@@ -359,7 +386,7 @@ global_function int admit(struct scratch *c, const struct flow *f)
 	if (c->verdict == SEND) {
 		if (!f->in.on)
 			index = guess(&s->in, c->seq);
-		use(&s->in, index);
+		mark(&s->in, s->in.window, index);
 		if (clock_hz)
 			add_jitter(s, now, c, clock_hz);
 		s->packets++;
@@ -379,7 +406,7 @@ global_function int admit(struct scratch *c, const struct flow *f)
 			u32 size = kind == SINK_RAW ? c->len : c->plain_len;
 			if (kind == SINK_SRTP) {
 				size += f->sinks[i].out.tag_len;
-				use(&o->out, c->index[i]);
+				mark(&o->out, o->out.window, c->index[i]);
 			}
 			o->packets++;
 			o->bytes += size;
@@ -389,7 +416,7 @@ global_function int admit(struct scratch *c, const struct flow *f)
 	if (c->verdict != UP)
 		return c->verdict;
 up:
-	note(s, gen, NOTE_UP);
+	give(c, f, s);
 	return UP;
 }
 
@@ -530,23 +557,23 @@ global_function int emit(struct __sk_buff *skb, struct scratch *c, const struct 
 			return TC_SHOT;
 	}
 	if (composed) {
-		if (outside(&len, MAX_PAYLOAD + 16))
+		if (outside(len, MAX_PAYLOAD + 16))
 			return TC_SHOT;
-		if (bpf_skb_store_bytes(skb, 14 + ip_len + 8, c->b + off, len, 0))
+		if (bpf_skb_store_bytes(skb, 14 + ip_len + 8, at(c, off), bounded(len), 0))
 			return TC_SHOT;
 	}
 	u32 pseudo, rest;
 	change(c, k, len, sum, &pseudo, &rest);
 	u64 flags = CSUM_KEEP_ZERO;
 	if (family == 4) {
-		struct head4 h = {};
-		write_head4(&h, p, k, len);
-		if (bpf_skb_store_bytes(skb, 0, h.dmac, 14 + 20 + 6, 0))
+		struct head4 *h = (void *)c->head;
+		write_head4(h, p, k, len);
+		if (bpf_skb_store_bytes(skb, 0, h->dmac, 14 + 20 + 6, 0))
 			return TC_SHOT;
 	} else {
-		struct head6 h = {};
-		write_head6(&h, p, k, len);
-		if (bpf_skb_store_bytes(skb, 0, h.dmac, 14 + 40 + 6, 0))
+		struct head6 *h = (void *)c->head;
+		write_head6(h, p, k, len);
+		if (bpf_skb_store_bytes(skb, 0, h->dmac, 14 + 40 + 6, 0))
 			return TC_SHOT;
 		flags |= csum_v6;
 	}
@@ -733,7 +760,8 @@ global_function int forward(struct __sk_buff *skb, struct scratch *c, const stru
 {
 	if (!c || !key)
 		return TC_NEXT;
-	struct flow *f = bpf_map_lookup_elem(&flows, key);
+	struct flow_key k = *key; /* older kernels want it on the stack */
+	struct flow *f = bpf_map_lookup_elem(&flows, &k);
 	if (!f)
 		return TC_NEXT;
 	if (extended) {
@@ -744,12 +772,11 @@ global_function int forward(struct __sk_buff *skb, struct scratch *c, const stru
 	}
 	c->ifindex = skb->ifindex;
 	c->xdp = 0;
-	c->copied = f->copy;
-	if (f->copy) {
-		u32 len = c->len;
-		if (outside(&len, MAX_PAYLOAD))
-			return TC_NEXT;
-		if (bpf_skb_load_bytes(skb, payload, c->b + IN, len))
+	u32 len = c->len;
+	c->refused = f->copy && outside(len, MAX_PAYLOAD);
+	c->copied = f->copy && !c->refused;
+	if (c->copied) {
+		if (bpf_skb_load_bytes(skb, payload, c->b + IN, bounded(len)))
 			return TC_NEXT;
 		c->now_sum = sum_payload(c, IN, len);
 	}
@@ -827,9 +854,9 @@ global_function int emit_xdp(struct xdp_md *x, struct scratch *c, const struct s
 	if (delta && bpf_xdp_adjust_tail(x, delta))
 		return XDP_DROP;
 	if (composed) {
-		if (outside(&len, MAX_PAYLOAD + 16))
+		if (outside(len, MAX_PAYLOAD + 16))
 			return XDP_DROP;
-		if (bpf_xdp_store_bytes(x, 14 + ip_len + 8, c->b + off, len))
+		if (bpf_xdp_store_bytes(x, 14 + ip_len + 8, at(c, off), bounded(len)))
 			return XDP_DROP;
 	}
 	u32 pseudo, rest;
@@ -841,16 +868,16 @@ global_function int emit_xdp(struct xdp_md *x, struct scratch *c, const struct s
 			check = 0xffff;
 	}
 	if (family == 4) {
-		struct head4 h = {};
-		write_head4(&h, p, k, len);
-		h.check_udp = check;
-		if (bpf_xdp_store_bytes(x, 0, h.dmac, 14 + 20 + 8))
+		struct head4 *h = (void *)c->head;
+		write_head4(h, p, k, len);
+		h->check_udp = check;
+		if (bpf_xdp_store_bytes(x, 0, h->dmac, 14 + 20 + 8))
 			return XDP_DROP;
 	} else {
-		struct head6 h = {};
-		write_head6(&h, p, k, len);
-		h.check_udp = check;
-		if (bpf_xdp_store_bytes(x, 0, h.dmac, 14 + 40 + 8))
+		struct head6 *h = (void *)c->head;
+		write_head6(h, p, k, len);
+		h->check_udp = check;
+		if (bpf_xdp_store_bytes(x, 0, h->dmac, 14 + 40 + 8))
 			return XDP_DROP;
 	}
 	if (p->ifindex == c->ifindex)
@@ -863,7 +890,8 @@ global_function int forward_xdp(struct xdp_md *x, struct scratch *c, const struc
 {
 	if (!c || !key)
 		return XDP_PASS;
-	struct flow *f = bpf_map_lookup_elem(&flows, key);
+	struct flow_key k = *key;
+	struct flow *f = bpf_map_lookup_elem(&flows, &k);
 	if (!f || f->sinks_len > 1)
 		return XDP_PASS;
 	if (extended) {
@@ -874,12 +902,11 @@ global_function int forward_xdp(struct xdp_md *x, struct scratch *c, const struc
 	}
 	c->ifindex = x->ingress_ifindex;
 	c->xdp = 1;
-	c->copied = f->copy;
-	if (f->copy) {
-		u32 len = c->len;
-		if (outside(&len, MAX_PAYLOAD))
-			return XDP_PASS;
-		if (bpf_xdp_load_bytes(x, payload, c->b + IN, len))
+	u32 len = c->len;
+	c->refused = f->copy && outside(len, MAX_PAYLOAD);
+	c->copied = f->copy && !c->refused;
+	if (c->copied) {
+		if (bpf_xdp_load_bytes(x, payload, c->b + IN, bounded(len)))
 			return XDP_PASS;
 		c->now_sum = sum_payload(c, IN, len);
 	}

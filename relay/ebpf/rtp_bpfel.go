@@ -81,7 +81,8 @@ type rtpScratch struct {
 	Ifindex   uint32
 	Xdp       uint8
 	Copied    uint8
-	Pad       [2]uint8
+	Refused   uint8
+	Pad       uint8
 	NowFamily uint32
 	NowSum    uint32
 	NowPseudo uint32
@@ -90,6 +91,7 @@ type rtpScratch struct {
 	Verdict   uint32
 	Tag       [3]uint32
 	Index     [8]uint64
+	Head      [64]uint8
 	B         [8704]uint8
 }
 
@@ -131,6 +133,7 @@ type rtpState struct {
 		_       structs.HostLayout
 		Highest uint64
 		Window  [2]uint64
+		Given   [2]uint64
 		Floor   uint64
 		Started uint64
 	}
@@ -143,6 +146,7 @@ type rtpState struct {
 			_       structs.HostLayout
 			Highest uint64
 			Window  [2]uint64
+			Given   [2]uint64
 			Floor   uint64
 			Started uint64
 		}

@@ -47,7 +47,8 @@ struct scratch {
 	u32 ifindex;
 	u8 xdp;       /* no clones and no neighbour look-up */
 	u8 copied;    /* the payload stands in IN */
-	u8 pad[2];
+	u8 refused;   /* it has to go up, whatever the flow says */
+	u8 pad;
 
 	/* the packet as it stands now, network order */
 	u32 now_family, now_sum, now_pseudo, now_ports;
@@ -56,6 +57,7 @@ struct scratch {
 	u32 verdict;
 	u32 tag[3];
 	u64 index[8]; /* outgoing SRTP index of each sink */
+	u8 head[64]; /* headers being written */
 	u8 b[8192 + 512];
 };
 
@@ -264,8 +266,9 @@ global_function int authenticate(struct scratch *c, const struct transform *t, u
 /* How far one SSRC has come; relay/srtp has the same. */
 struct progress {
 	u64 highest;   /* packet index: rollover counter and sequence number */
-	u64 window[2]; /* bit i of window[0] is highest-i, of window[1] highest-64-i */
-	u64 floor;     /* what is not above belongs to user space */
+	u64 window[2]; /* used here: bit i of window[0] is highest-i, of window[1] highest-64-i */
+	u64 given[2];  /* given to userspace, likewise: it may use them still, we must not */
+	u64 floor;     /* what is not above belongs to userspace */
 	u64 started;   /* 0 or 1 */
 };
 
@@ -285,42 +288,46 @@ static inline_always u64 guess(const struct progress *p, u16 seq)
 	return cycle | seq;
 }
 
+/* bit reports whether the bit of an index is set in w, by its age. */
+static inline_always int bit(const u64 *w, u64 age)
+{
+	return (age < 64 ? w[0] >> age : w[1] >> (age & 63)) & 1;
+}
+
 static inline_always int fresh(const struct progress *p, u64 index)
 {
 	if (!p->started || index > p->highest)
 		return 1;
 	u64 age = p->highest - index;
-	if (age < 64)
-		return !(p->window[0] >> age & 1);
-	if (age < 128)
-		return !(p->window[1] >> (age - 64) & 1);
-	return 0;
+	return age < 128 && !bit(p->window, age) && !bit(p->given, age);
 }
 
-static inline_always void use(struct progress *p, u64 index)
+static inline_always void shift(u64 *w, u64 n)
+{
+	if (n < 64) {
+		w[1] = w[1] << n | w[0] >> 1 >> (63 - n);
+		w[0] = w[0] << n;
+	} else {
+		w[1] = n < 128 ? w[0] << (n & 63) : 0;
+		w[0] = 0;
+	}
+}
+
+/* mark sets the bit of an index in one of the two windows of p. */
+static inline_always void mark(struct progress *p, u64 *w, u64 index)
 {
 	if (!p->started) {
 		p->started = 1;
 		p->highest = index;
-		p->window[0] = 1;
-		p->window[1] = 0;
-		return;
+	} else if (index > p->highest) {
+		u64 n = index - p->highest;
+		shift(p->window, n);
+		shift(p->given, n);
+		p->highest = index;
 	}
-	if (index <= p->highest) {
-		u64 age = p->highest - index;
-		if (age < 64)
-			p->window[0] |= 1ULL << age;
-		else if (age < 128)
-			p->window[1] |= 1ULL << (age - 64);
-		return;
-	}
-	u64 n = index - p->highest;
-	if (n < 64) {
-		p->window[1] = p->window[1] << n | p->window[0] >> 1 >> (63 - n);
-		p->window[0] = p->window[0] << n | 1;
-	} else {
-		p->window[1] = n < 128 ? p->window[0] << (n - 64) : 0;
-		p->window[0] = 1;
-	}
-	p->highest = index;
+	u64 age = p->highest - index;
+	if (age < 64)
+		w[0] |= 1ULL << age;
+	else if (age < 128)
+		w[1] |= 1ULL << (age & 63);
 }

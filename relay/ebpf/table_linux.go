@@ -326,6 +326,7 @@ type progress = struct {
 	_       structs.HostLayout
 	Highest uint64
 	Window  [2]uint64
+	Given   [2]uint64
 	Floor   uint64
 	Started uint64
 }
