@@ -158,15 +158,29 @@ func (n *negotiation) openPorts() error {
 		}
 		if p.bm.bundle == nil {
 			p.bm.leg.Rejected = false
-			if err := p.bm.ensure(n.wish(&p.b, &p.a)); err != nil {
+			if err := n.ensure(p.bm, &p.b, &p.a); err != nil {
 				return err
 			}
 		}
 		if p.am.bundle == nil {
-			if err := p.am.ensure(n.wish(&p.a, &p.b)); err != nil {
+			if err := n.ensure(p.am, &p.a, &p.b); err != nil {
 				return err
 			}
 		}
+	}
+	return nil
+}
+
+// ensure gives m, whose leg is l and whose partner's is o, the transport that it needs. Other ports than before mean
+// another DTLS association, and that another tls-id, RFC 8842 section 5.3.
+func (n *negotiation) ensure(m *Media, l, o *leg) error {
+	before := m.local
+	if err := m.ensure(n.wish(l, o)); err != nil {
+		return err
+	}
+	if before != nil && m.local != before && l.DTLS.LocalID != "" {
+		l.DTLS.LocalID = ""
+		l.DTLS.localID(n.f, n.call.engine.rand)
 	}
 	return nil
 }

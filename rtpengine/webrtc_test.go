@@ -369,3 +369,34 @@ func TestSDESPassthrough(t *testing.T) {
 		})
 	}
 }
+
+func TestTLSID(t *testing.T) {
+	e := loopback(t)
+	id := func(d string) string {
+		_, after, _ := strings.Cut(d, "a=tls-id:")
+		return after[:min(len(after), 32)]
+	}
+	offer := func(port int) string {
+		section := strings.Replace(plainAudio, "40000", fmt.Sprint(port), 1)
+		return id(must(t, e, "offer", "call-id", "c", "from-tag", "A", "sdp", body(rtpFrom, section),
+			"transport-protocol", "RTP/SAVP", "SDES", "off").Value("sdp").Str())
+	}
+	first := offer(40000)
+	if again := offer(40000); again != first || first == "" {
+		t.Errorf("the same offer: tls-id %q, was %q", again, first)
+	}
+	if moved := offer(40010); moved == first {
+		t.Error("other ports, same tls-id")
+	}
+	answer := func(fingerprint string) string {
+		must(t, e, "offer", "call-id", "d", "from-tag", "A", "sdp", body(rtpFrom, strings.Replace(browserAudio, "AB:AB", fingerprint, 1)), "transport-protocol", "RTP/AVP", "ICE", "remove")
+		return id(must(t, e, "answer", "call-id", "d", "from-tag", "A", "to-tag", "B", "sdp", body(rtpFrom, plainAudio)).Value("sdp").Str())
+	}
+	one := answer("AB:AB")
+	if again := answer("AB:AB"); again != one {
+		t.Error("the same certificate, another tls-id")
+	}
+	if changed := answer("CD:CD"); changed == one {
+		t.Error("another certificate, same tls-id")
+	}
+}
