@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	lab "rtpsidecar/scripts/webrtclab"
 )
@@ -92,7 +93,12 @@ func setBody(m *message, body string) {
 // response waits for a response from this code up to the INVITE at hand; a 2xx also fixes the remote target and, the
 // first time, the route set.
 func (d *dialog) response(ctx context.Context, least int) (*message, error) {
-	r, err := d.p.await(ctx, fmt.Sprintf("%d or higher", least), responseFor(d.callID, d.cseq, least))
+	return d.responseWithin(ctx, least, patience)
+}
+
+// responseWithin is [dialog.response] with a patience of its own.
+func (d *dialog) responseWithin(ctx context.Context, least int, limit time.Duration) (*message, error) {
+	r, err := d.p.awaitFor(ctx, limit, fmt.Sprintf("%d or higher", least), responseFor(d.callID, d.cseq, least))
 	if err != nil {
 		return nil, err
 	}
@@ -162,7 +168,47 @@ func (d *dialog) reinvite(ctx context.Context, body string) (string, error) {
 	return r.body, d.p.hear(r.body)
 }
 
-// update is the same with UPDATE.
+// prack acknowledges a reliable provisional response, RFC 3262, with this body, and waits for its 200.
+func (d *dialog) prack(ctx context.Context, r *message, body string) error {
+	invite := d.cseq
+	d.cseq++
+	m := d.request("PRACK", d.cseq)
+	m.add("RAck", fmt.Sprintf("%s %d INVITE", r.get("RSeq"), invite))
+	setBody(m, body)
+	if err := d.p.send(m); err != nil {
+		return err
+	}
+	ok, err := d.p.await(ctx, "the answer to PRACK", finalFor(d.callID, d.cseq))
+	if err == nil && ok.code() != 200 {
+		err = fmt.Errorf("%s: PRACK got %s", d.p.user, ok.start)
+	}
+	d.cseq = invite // responses to the INVITE still come
+	return err
+}
+
+// progress answers the INVITE at hand with a reliable 183 and returns the PRACK for it, answered.
+func (d *dialog) progress(ctx context.Context, body string) (*message, error) {
+	m := reply(d.invite, 183, "Session Progress")
+	for i, h := range m.headers {
+		if h.name == "To" {
+			m.headers[i].value = d.local
+		}
+	}
+	m.add("Contact", "<sip:"+d.p.user+"@"+d.p.conn.LocalAddr().String()+">")
+	m.add("Require", "100rel")
+	m.add("RSeq", "1")
+	setBody(m, body)
+	if err := d.p.send(m); err != nil {
+		return nil, err
+	}
+	prack, err := d.requested(ctx, "PRACK")
+	if err != nil {
+		return nil, err
+	}
+	return prack, d.respond(prack, 200, "OK", "")
+}
+
+// update renegotiates with UPDATE and returns the body of the answer.
 func (d *dialog) update(ctx context.Context, body string) (string, error) {
 	d.cseq++
 	m := d.request("UPDATE", d.cseq)

@@ -2,8 +2,11 @@ package e2e
 
 import (
 	"context"
+	"net"
+	"net/netip"
 	"strings"
 	"testing"
+	"time"
 
 	lab "rtpsidecar/scripts/webrtclab"
 )
@@ -233,6 +236,20 @@ func TestNotAnswered(t *testing.T) {
 			}
 			s.nothingLeft()
 		})
+		s.run("no reply at all", func(s *stage) {
+			p, q := s.phone(alice, false), s.phone(bob, false)
+			q.deaf()
+			d, err := p.call(s.ctx, bob.aor(), p.sdp("sendrecv"))
+			s.must(err)
+			r, err := d.responseWithin(s.ctx, 300, 20*time.Second)
+			s.must(err)
+			s.must(d.acknowledge(r, ""))
+			if r.code() != 408 {
+				s.Errorf("the caller got %s", r.start)
+			}
+			q.hearing()
+			s.nothingLeft()
+		})
 		s.run("nobody there", func(s *stage) {
 			a := s.agent(guest, firstHz, false)
 			s.sip(nil, "invite", a, "a", carol.aor())
@@ -270,6 +287,35 @@ func TestLateOffer(t *testing.T) {
 			s.both("b", p)
 			s.must(d.bye(s.ctx))
 			s.sip(nil, "ended", "b")
+			s.nothingLeft()
+		})
+		s.run("offer in 183, answer in PRACK", func(s *stage) {
+			p, q := s.phone(alice, false), s.phone(bob, false)
+			d, err := p.call(s.ctx, bob.aor(), "")
+			s.must(err)
+			e, err := q.called(s.ctx)
+			s.must(err)
+			done := make(chan error, 1)
+			go func() {
+				prack, err := e.progress(s.ctx, q.sdp("sendrecv"))
+				if err == nil {
+					err = q.hear(prack.body)
+				}
+				done <- err
+			}()
+			r, err := d.response(s.ctx, 183)
+			s.must(err)
+			s.must(p.hear(r.body))
+			s.must(d.prack(s.ctx, r, p.sdp("sendrecv")))
+			s.must(<-done)
+			s.phoneHears(p, lab.PhoneToneHz)
+			s.phoneHears(q, lab.PhoneToneHz)
+			s.must(e.respond(e.invite, 200, "OK", ""))
+			ok, err := d.response(s.ctx, 200)
+			s.must(err)
+			s.must(d.acknowledge(ok, ""))
+			s.must(d.bye(s.ctx))
+			s.must(e.hungUp(s.ctx))
 			s.nothingLeft()
 		})
 		s.run("page calls phone", func(s *stage) {
@@ -400,5 +446,64 @@ func TestNoOpenRelay(t *testing.T) {
 				s.Errorf("got %s", r.start)
 			}
 		})
+	})
+}
+
+// TestFederation: to a foreign domain with a password, from one without; both ends hear each other. The foreign server is
+// a phone under an address, which is a domain of nobody here.
+func TestFederation(t *testing.T) {
+	onEachProxy(t, "modern", true, func(s *stage) {
+		s.runOnOpenSIPS("phone calls foreign", func(s *stage) {
+			p, q := s.phone(alice, false), s.unregistered(account{"x", lab.PhoneAddr, ""}, false)
+			foreign := "sip:x@" + q.conn.LocalAddr().String()
+			d, err := p.call(s.ctx, foreign, p.sdp("sendrecv"))
+			s.must(err)
+			e, err := q.called(s.ctx)
+			s.must(err)
+			s.connect(d, e)
+			s.phoneHears(p, lab.PhoneToneHz)
+			s.phoneHears(q, lab.PhoneToneHz)
+			s.must(e.bye(s.ctx))
+			s.must(d.hungUp(s.ctx))
+			s.nothingLeft()
+		})
+		s.runOnOpenSIPS("page calls foreign", func(s *stage) {
+			a, q := s.agent(alice, firstHz, false), s.unregistered(account{"x", lab.PhoneAddr, ""}, false)
+			s.sip(nil, "invite", a, "a", "sip:x@"+q.conn.LocalAddr().String())
+			e, err := q.called(s.ctx)
+			s.must(err)
+			s.must(e.accept(s.ctx))
+			s.sip(nil, "established", "a")
+			s.both("a", q)
+			s.must(e.bye(s.ctx))
+			s.sip(nil, "ended", "a")
+			s.nothingLeft()
+		})
+		s.run("foreign calls page", func(s *stage) {
+			q, b := s.unregistered(account{"x", "elsewhere.test", ""}, false), s.agent(guest, firstHz, false)
+			d, err := q.call(s.ctx, guest.aor(), q.sdp("sendrecv"))
+			s.must(err)
+			s.sip(nil, "ringing", b, "b")
+			s.sip(nil, "accept", "b")
+			s.must(d.answered(s.ctx))
+			s.both("b", q)
+			s.sip(nil, "hangup", "b")
+			s.must(d.hungUp(s.ctx))
+			s.nothingLeft()
+		})
+	})
+}
+
+// TestRelayFailover has a set of two relays, one of which is not there: calls go through the other.
+func TestRelayFailover(t *testing.T) {
+	host, _, err := net.SplitHostPort(lab.ControlAddr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	gone := netip.AddrPortFrom(netip.MustParseAddr(host), 2299).String()
+	deployEach(t, deployment{table: "modern", sidecars: []string{gone, lab.ControlAddr}}, false, func(s *stage) {
+		for range 3 { // a call's id decides which relay is asked first
+			phoneCallsPhone(s, false, false)
+		}
 	})
 }

@@ -122,6 +122,10 @@ type stage struct {
 
 // onEachProxy runs f with every proxy there is, the daemon and, if browser says so, Chromium.
 func onEachProxy(t *testing.T, table string, browser bool, f func(*stage)) {
+	deployEach(t, deployment{table: table}, browser, f)
+}
+
+func deployEach(t *testing.T, d deployment, browser bool, f func(*stage)) {
 	programs, err := proxyPrograms()
 	if err != nil {
 		t.Fatal(err)
@@ -134,12 +138,12 @@ func onEachProxy(t *testing.T, table string, browser bool, f func(*stage)) {
 			if !p.opensips() {
 				t.Log("NOT TESTED HERE: no OpenSIPS on this machine; the flows run through Kamailio with an equivalent configuration")
 			}
-			f(newStage(t, p, table, browser))
+			f(newStage(t, p, d, browser))
 		})
 	}
 }
 
-func newStage(t *testing.T, p proxyProgram, table string, browser bool) *stage {
+func newStage(t *testing.T, p proxyProgram, d deployment, browser bool) *stage {
 	t.Helper()
 	if browser && (os.Getenv(pageDir) == "none" || lab.Missing("chromium") != "") {
 		t.Skip("SKIPPED: no browser with SIP.js to test with")
@@ -168,7 +172,8 @@ func newStage(t *testing.T, p proxyProgram, table string, browser bool) *stage {
 			t.Logf("daemon:\n%s", log[max(0, len(log)-8000):])
 		}
 	})
-	proxy, err := startProxy(ctx, p, dir, table, []account{alice, bob, carol})
+	d.users = []account{alice, bob, carol}
+	proxy, err := startProxy(ctx, p, dir, d)
 	s.must(err)
 	t.Cleanup(func() {
 		if err := proxy.close(); err != nil {

@@ -30,8 +30,13 @@ type phone struct {
 	inbox   []*message
 	arrived chan struct{} // closed and replaced when the inbox grows
 	answers map[string]string
+	silent  bool // it answers nothing and hears nothing
 	done    sync.WaitGroup
 }
+
+// deaf makes the phone behave as if its line were cut; hearing ends that.
+func (p *phone) deaf()    { p.mu.Lock(); p.silent = true; p.mu.Unlock() }
+func (p *phone) hearing() { p.mu.Lock(); p.silent = false; p.mu.Unlock() }
 
 var numbers atomic.Uint64
 
@@ -74,6 +79,10 @@ func (p *phone) read() {
 		}
 		key := m.get("Via") + m.get("CSeq")
 		p.mu.Lock()
+		if p.silent {
+			p.mu.Unlock()
+			continue
+		}
 		answer, repeated := p.answers[key]
 		switch {
 		case m.code() != 0:
@@ -101,9 +110,16 @@ func (p *phone) read() {
 	}
 }
 
+// patience is how long a phone waits for a message.
+const patience = 10 * time.Second
+
 // await takes the first message that match likes out of the inbox.
 func (p *phone) await(ctx context.Context, what string, match func(*message) bool) (*message, error) {
-	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	return p.awaitFor(ctx, patience, what, match)
+}
+
+func (p *phone) awaitFor(ctx context.Context, limit time.Duration, what string, match func(*message) bool) (*message, error) {
+	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	for {
 		p.mu.Lock()

@@ -78,13 +78,26 @@ func proxyPrograms() ([]proxyProgram, error) {
 
 func (p proxyProgram) opensips() bool { return p.modules != "" }
 
-// proxyValues is the deployment that the tests use.
-func proxyValues(p proxyProgram, dir, table string, users []account) opensipscfg.Values {
+// deployment is what differs between the tests' proxies.
+type deployment struct {
+	table    string    // of media flags
+	users    []account // of the digest domain
+	sidecars []string  // NG addresses of the media relays; empty: the lab's daemon
+}
+
+func (d deployment) relays() []string {
+	if len(d.sidecars) == 0 {
+		return []string{lab.ControlAddr}
+	}
+	return d.sidecars
+}
+
+func proxyValues(p proxyProgram, dir string, d deployment) opensipscfg.Values {
 	v := opensipscfg.Defaults()
 	v.OpenSIPS = strings.TrimPrefix(p.name, "opensips ")
 	v.ModulePath = p.modules
 	v.Domains = []opensipscfg.Domain{{Name: digestDomain, Registration: "digest"}, {Name: openDomain, Registration: "open"}}
-	for _, u := range users {
+	for _, u := range d.users {
 		v.Users = append(v.Users, opensipscfg.User{Name: u.user, Domain: u.domain, Password: u.password})
 	}
 	v.Listen.IPv4.Address, v.Listen.IPv6.Address = lab.RelayAddr, lab.RelayAddr6
@@ -93,8 +106,11 @@ func proxyValues(p proxyProgram, dir, table string, users []account) opensipscfg
 		Certificate: filepath.Join(dir, "cert.pem"), Key: filepath.Join(dir, "key.pem"), CA: filepath.Join(dir, "cert.pem"),
 	}
 	v.Log = opensipscfg.Log{Level: 2, Stderr: true}
-	v.Media.Sidecars = []opensipscfg.Sidecar{{Address: "udp:" + lab.ControlAddr, Weight: 1}}
-	v.Media.Table = table
+	v.Media.Sidecars = nil
+	for _, relay := range d.relays() {
+		v.Media.Sidecars = append(v.Media.Sidecars, opensipscfg.Sidecar{Address: "udp:" + relay, Weight: 1})
+	}
+	v.Media.Table = d.table
 	return v
 }
 
@@ -107,16 +123,16 @@ type runningProxy struct {
 }
 
 // startProxy runs the program until it is closed.
-func startProxy(ctx context.Context, p proxyProgram, dir, table string, users []account) (*runningProxy, error) {
+func startProxy(ctx context.Context, p proxyProgram, dir string, d deployment) (*runningProxy, error) {
 	var argv []string
 	if p.opensips() {
-		if _, err := opensipscfg.RenderTo(dir, proxyValues(p, dir, table, users)); err != nil {
+		if _, err := opensipscfg.RenderTo(dir, proxyValues(p, dir, d)); err != nil {
 			return nil, err
 		}
 		argv = []string{p.path, "-F", "-f", filepath.Join(dir, "opensips.cfg"), "-m", "64", "-M", "8", "-P", filepath.Join(dir, "pid")}
 	} else {
 		config := filepath.Join(dir, "kamailio.cfg")
-		if err := writeKamailio(config, table, users); err != nil {
+		if err := writeKamailio(config, d); err != nil {
 			return nil, err
 		}
 		argv = []string{p.path, "-DD", "-E", "-f", config, "-Y", dir, "-P", filepath.Join(dir, "pid"), "-m", "64", "-M", "8"}
@@ -166,7 +182,7 @@ func ignoreExit(err error) error {
 	return err
 }
 
-func writeKamailio(path, table string, users []account) error {
+func writeKamailio(path string, d deployment) error {
 	f, err := os.Create(path)
 	if err != nil {
 		return err
@@ -182,9 +198,9 @@ func writeKamailio(path, table string, users []account) error {
 			fmt.Sprintf("udp:%s:%d", lab.RelayAddr, portSIP), fmt.Sprintf("udp:[%s]:%d", lab.RelayAddr6, portSIP),
 			fmt.Sprintf("tcp:%s:%d", lab.RelayAddr, portWS),
 		},
-		NG: lab.ControlAddr, Cells: opensipscfg.MediaTable(table),
+		NG: "udp:" + strings.Join(d.relays(), " udp:"), Cells: opensipscfg.MediaTable(d.table),
 	}
-	for _, u := range users {
+	for _, u := range d.users {
 		data.Users = append(data.Users, user{u.user, u.password})
 	}
 	return errors.Join(template.Must(template.New("").Parse(kamailioConfig)).Execute(f, data), f.Close())
