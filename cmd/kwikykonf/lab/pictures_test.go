@@ -1,3 +1,5 @@
+//go:build pictures
+
 package lab
 
 import (
@@ -6,7 +8,6 @@ import (
 	"image/color"
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
 	"time"
 
@@ -22,7 +23,7 @@ import (
 // CONFERENCE_PICTURES names.
 func TestPictures(t *testing.T) {
 	if os.Getenv("CONFERENCE_PICTURES") == "" {
-		t.Skip("pictures are taken when CONFERENCE_PICTURES names a folder for them")
+		t.Fatal("CONFERENCE_PICTURES names no folder")
 	}
 	relay, err := lab.StartDaemon(t.Context(), relayProgram(t)...)
 	if err != nil {
@@ -107,31 +108,6 @@ func TestPictures(t *testing.T) {
 	shots(ada, "nine")
 	ada.press("f")
 	shots(ada, "nine-figures")
-}
-
-// TestNoDevice takes the picture of a lobby without permission for camera and microphone, and checks what it says.
-func TestNoDevice(t *testing.T) {
-	url := serve(t, conference.Config{SIP: "ws://127.0.0.1:9"})
-	for name, c := range map[string]struct {
-		flag chromedp.ExecAllocatorOption
-		want string
-	}{
-		"denied":  {chromedp.Flag("deny-permission-prompts", true), "The browser may not use your camera"},
-		"missing": {chromedp.Flag("use-fake-device-for-media-stream", "device-count=0"), "No camera found"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			flags := []chromedp.ExecAllocatorOption{c.flag}
-			if name == "denied" {
-				flags = append(flags, chromedp.Flag("use-fake-ui-for-media-stream", false))
-			}
-			p := visit(t, browser(t, flags...), url, name)
-			until(t, "the lobby says "+c.want, 15*time.Second, func() (bool, string) {
-				text := p.text()
-				return strings.Contains(text, c.want), text
-			})
-			screenshot(t, p, "device-"+name)
-		})
-	}
 }
 
 // view gives the page a size and a colour scheme.

@@ -22,7 +22,7 @@ export function grid(n: number, stageWidth: number, stageHeight: number, gap: nu
     if (width > height * widest) width = height * widest;
     if (height > width / narrowest) height = width / narrowest;
     const shown = width * height * Math.min(1, width / height / whole);
-    if (shown > most) {
+    if (shown > 1.01 * most) { // of equals the one with fewer columns, whose last row is fuller
       most = shown;
       best = { columns, width: Math.floor(width), height: Math.floor(height) };
     }

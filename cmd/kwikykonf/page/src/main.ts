@@ -41,11 +41,21 @@ async function start(): Promise<void> {
     lobby.focus();
   };
 
+  // Not the lobby at once: who leaves does not expect the camera to open again.
+  const showEnd = (room: string) => {
+    conference = null;
+    document.title = "KwikyKonf";
+    const again = h("button", { type: "button", class: "primary", onclick: showLobby }, "Back to the lobby");
+    root.replaceChildren(h("main", { class: "alone" }, h("div", { class: "card" },
+      h("h1", {}, `You left “${room}”`), h("p", { class: "lead" }, "Your camera and your microphone are off."), again)));
+    again.focus();
+  };
+
   const join = async (wish: Wish) => {
     localStorage.setItem("name", wish.name);
     const next = new Conference(config, wish, media, speaker, () => {
       media.stop();
-      showLobby();
+      showEnd(wish.room);
     });
     try {
       await next.join();
@@ -63,8 +73,8 @@ async function start(): Promise<void> {
 
   // Another room in the address bar: leave this one first.
   addEventListener("hashchange", () => {
-    if (conference) conference.leave();
-    else showLobby();
+    conference?.leave();
+    showLobby();
   });
   // A page that comes back from the browser's memory has left its conference.
   addEventListener("pageshow", (e) => {

@@ -65,7 +65,7 @@ export function decodeAnnouncement(body: string, from: string): Announcement | n
   if (typeof raw !== "object" || raw === null || !isMemberId(from)) return null;
   const { call, name, state, have, leaving } = raw as Record<string, unknown>;
   // The address to call must be the sender's own, else one message could make a whole room call somebody.
-  if (typeof call !== "string" || !call.startsWith(`sip:${from}@`) || /[\s<>;?]/.test(call)) return null;
+  if (typeof call !== "string" || !call.startsWith(`sip:${from}@`) || !/@[\w.:[\]-]+$/.test(call)) return null;
   return {
     id: from,
     call,

@@ -126,7 +126,7 @@ export class Line implements Signaling {
     const own = new URI("sip", options.id, options.domain);
     const shared = this.roomAddress();
     this.registerers = [own, shared].map(
-      (aor) => new Registerer(this.agent, { expires: registrationLifetime, params: { fromUri: aor, toUri: aor }, logConfiguration: false }),
+      (aor) => new Registerer(this.agent, { expires: registrationLifetime, refreshFrequency: 75, params: { fromUri: aor, toUri: aor }, logConfiguration: false }),
     );
   }
 
@@ -210,7 +210,7 @@ export class Line implements Signaling {
     const { uri, displayName } = invitation.remoteIdentity;
     const id = uri.user ?? "";
     // Who calls the room itself, or is no page, is no member of the mesh.
-    if (this.left || invitation.request.to.uri.user !== this.options.id || !isMemberId(id)) {
+    if (this.left || invitation.request.to.uri.user !== this.options.id || !isMemberId(id) || uri.host !== this.options.domain) {
       invitation.reject({ statusCode: 403 }).catch(() => {});
       return;
     }
@@ -221,7 +221,8 @@ export class Line implements Signaling {
   private received(message: Message): void {
     message.accept().catch(() => {});
     const a = decodeAnnouncement(message.request.body, message.request.from.uri.user ?? "");
-    if (a) this.events.heard(a);
+    // Members of other domains could not be called: open domains let nobody out.
+    if (a?.call === `sip:${a?.id}@${this.options.domain}`) this.events.heard(a);
   }
 
   private async registerAll(): Promise<void> {

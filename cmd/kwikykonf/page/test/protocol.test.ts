@@ -25,6 +25,7 @@ for (const [name, body, from] of [
   ["somebody else's address", encodeAnnouncement(sent), "guest-ffff"],
   ["a sender who is no page", encodeAnnouncement(sent), "alice"],
   ["an address with parameters", JSON.stringify({ call: "sip:guest-0a1b@conf.test;transport=udp" }), sent.id],
+  ["an address without a host", JSON.stringify({ call: "sip:guest-0a1b@" }), sent.id],
   ["an address with headers", JSON.stringify({ call: "sip:guest-0a1b@conf.test?Route=x" }), sent.id],
 ] as const) {
   test(`not an announcement: ${name}`, () => assert.equal(decodeAnnouncement(body, from), null));

@@ -20,6 +20,8 @@ for (const [name, w, h] of stages) {
   });
 }
 
+test("nine on a wide stage are three by three", () => assert.equal(grid(9, 1248, 515, 10).columns, 3));
+
 test("a stage without room has no tiles", () => assert.deepEqual(grid(3, 0, 0, 8), { columns: 1, width: 0, height: 0 }));
 
 test("a fuller room sends smaller pictures, and less than 3 Mbit/s in all", () => {

@@ -132,6 +132,7 @@ export class Conference {
       () => clearInterval(figures),
       () => clearInterval(levels),
       this.media.onChange(() => this.ownState()),
+      () => this.picker.close(),
       () => this.resize.disconnect());
     this.resize.observe(this.stage);
     this.ownState();

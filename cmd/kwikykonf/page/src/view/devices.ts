@@ -13,6 +13,7 @@ export class DevicePicker {
   private readonly speaker = h("select", { id: "speaker", onchange: () => this.speak(this.speaker.value) });
   private readonly problems = h("div", { class: "problems", role: "alert" });
   private readonly failed = new Map<Device, string>();
+  private readonly changed = () => void this.refresh();
 
   constructor(
     private readonly media: LocalMedia,
@@ -24,7 +25,11 @@ export class DevicePicker {
       field("Microphone", this.microphone),
       speakers && field("Speaker", this.speaker),
       this.problems);
-    navigator.mediaDevices?.addEventListener("devicechange", () => void this.refresh());
+    navigator.mediaDevices?.addEventListener("devicechange", this.changed);
+  }
+
+  close(): void {
+    navigator.mediaDevices?.removeEventListener("devicechange", this.changed);
   }
 
   /** Opens a device and says so here if that does not work. */

@@ -59,6 +59,7 @@ export class Lobby {
   close(): void {
     this.stop();
     this.stopMeter();
+    this.picker.close();
     this.video.srcObject = null;
     this.element.remove();
   }
