@@ -40,7 +40,7 @@
 //
 // # What it needs
 //
-// CAP_BPF and CAP_NET_ADMIN, and kernel 6.1; with 6.6 the attachment ends with the process, however that ends. On older
+// CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN, and kernel 6.1; with 6.6 the attachment ends with the process, however that ends. On older
 // kernels a filter stays behind when the process is killed: it then rests within seconds, and the next Open on that
 // interface removes it. Nothing is pinned. Any number of tables may be at one interface.
 //

@@ -5,17 +5,20 @@ package ebpf
 import (
 	"bufio"
 	"bytes"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/link"
+	"golang.org/x/sys/unix"
 
 	"rtpsidecar/relay/srtp"
 )
@@ -215,10 +218,10 @@ func TestChild(t *testing.T) {
 	if mode == ModeClsact.String() {
 		cfg.Mode = ModeClsact
 	}
-	if kept, err := Open(cfg); err != nil {
-		t.Fatal(err)
-	} else {
-		childTable = kept
+	var err error
+	if childTable, err = Open(cfg); err != nil {
+		fmt.Println("refused:", errors.Is(err, ErrPermission), err)
+		return
 	}
 	fmt.Println("attached")
 	select {}
@@ -271,6 +274,62 @@ func TestDeath(t *testing.T) {
 				t.Errorf("left: %s", left)
 			}
 		})
+	}
+}
+
+// TestCapabilities opens a table as nobody, with few capabilities and with fewer.
+func TestCapabilities(t *testing.T) {
+	newNamespace(t)
+	dir, err := os.MkdirTemp("", "ebpf")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	program, err := os.ReadFile(os.Args[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	binary := filepath.Join(dir, "child")
+	if err := errors.Join(os.WriteFile(binary, program, 0o755), os.Chmod(dir, 0o755)); err != nil {
+		t.Fatal(err)
+	}
+	all := []uintptr{unix.CAP_BPF, unix.CAP_PERFMON, unix.CAP_NET_ADMIN}
+	for _, tt := range []struct {
+		name string
+		caps []uintptr
+		want string
+	}{
+		{"enough", all, "attached"},
+		{"none", nil, "missing: CAP_BPF, CAP_PERFMON, CAP_NET_ADMIN:"},
+		{"no CAP_BPF", all[1:], "missing: CAP_BPF:"},
+		{"no CAP_PERFMON", []uintptr{all[0], all[2]}, "missing: CAP_PERFMON:"},
+		{"no CAP_NET_ADMIN", all[:2], "missing: CAP_NET_ADMIN:"},
+	} {
+		cmd := exec.Command(binary, "-test.run=^TestChild$", "-test.v")
+		cmd.Dir = "/"
+		cmd.Env = append(os.Environ(), childEnv+"="+ModeAuto.String())
+		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}, AmbientCaps: tt.caps}
+		out, err := cmd.StdoutPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		got := ""
+		for lines := bufio.NewScanner(out); got == "" && lines.Scan(); {
+			if l := lines.Text(); l == "attached" || strings.HasPrefix(l, "refused: true") {
+				got = l
+			} else if strings.HasPrefix(l, "refused") {
+				t.Errorf("%s: %s", tt.name, l)
+				got = l
+			}
+		}
+		if !strings.Contains(got, tt.want) {
+			t.Errorf("%s: got %q, want %q", tt.name, got, tt.want)
+		}
+		_ = cmd.Process.Kill() // it may have ended
+		_ = cmd.Wait()
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/features"
@@ -135,10 +136,10 @@ func haveTCX() bool {
 
 // explain says what is missing.
 func explain(err error) error {
-	switch {
-	case errors.Is(err, unix.EPERM) || errors.Is(err, unix.EACCES) && !isVerifier(err):
-		return fmt.Errorf("%w: %w", ErrPermission, err)
-	case errors.Is(err, ebpf.ErrNotSupported):
+	if missing := missingCapabilities(); len(missing) > 0 && (errors.Is(err, unix.EPERM) || errors.Is(err, unix.EACCES)) {
+		return fmt.Errorf("%w; missing: %s: %w", ErrPermission, strings.Join(missing, ", "), err)
+	}
+	if errors.Is(err, ebpf.ErrNotSupported) {
 		return fmt.Errorf("%w: %w", ErrUnsupported, err)
 	}
 	if v, e := features.LinuxVersionCode(); e == nil && v < minKernel {
@@ -150,9 +151,28 @@ func explain(err error) error {
 // minKernel is what the programs are tested to load on.
 const minKernel = 6<<16 | 1<<8
 
-func isVerifier(err error) bool {
-	var v *ebpf.VerifierError
-	return errors.As(err, &v)
+// missingCapabilities are those that this thread would need.
+func missingCapabilities() []string {
+	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	var data [2]unix.CapUserData
+	if err := unix.Capget(&header, &data[0]); err != nil {
+		return nil
+	}
+	has := func(bit int) bool { return data[bit/32].Effective>>(bit%32)&1 == 1 }
+	var missing []string
+	for _, c := range []struct {
+		bit  int
+		name string
+	}{
+		{unix.CAP_BPF, "CAP_BPF"},
+		{unix.CAP_PERFMON, "CAP_PERFMON"}, // without it the verifier refuses table look-ups, for what a CPU might guess
+		{unix.CAP_NET_ADMIN, "CAP_NET_ADMIN"},
+	} {
+		if !has(c.bit) && (c.bit == unix.CAP_NET_ADMIN || !has(unix.CAP_SYS_ADMIN)) {
+			missing = append(missing, c.name)
+		}
+	}
+	return missing
 }
 
 func (t *kernelTable) attached(name string) bool {

@@ -25,8 +25,8 @@ const (
 var (
 	// ErrUnsupported is a flow, or a machine, that this table cannot serve; the text says why.
 	ErrUnsupported = errors.New("not supported by the fast path")
-	// ErrPermission is a lack of CAP_BPF or CAP_NET_ADMIN.
-	ErrPermission = errors.New("fast path needs CAP_BPF and CAP_NET_ADMIN")
+	// ErrPermission is a lack of capabilities; the text names them.
+	ErrPermission = errors.New("fast path needs CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN")
 	// ErrFull is a table with as many flows as it was made for.
 	ErrFull = errors.New("fast path table is full")
 	// ErrExists is a flow that is in the table: take it out first, for the progress that it holds.

@@ -187,7 +187,7 @@ func (t *kernelTable) drop(key FlowKey, e *entry) {
 
 // shut makes the state of one source ours: no program changes it from here on, not even one that is running.
 func (t *kernelTable) shut(s slot) error {
-	req := make([]byte, 24, 24)
+	req := make([]byte, 24)
 	req[12] = 0xff // neither IP nor anything else that the kernel would look into
 	binary.NativeEndian.PutUint32(req[16:], s.index)
 	binary.NativeEndian.PutUint32(req[20:], s.gen)
