@@ -507,3 +507,27 @@ func TestRelayFailover(t *testing.T) {
 		}
 	})
 }
+
+// TestGateway dials a number as people write it; it comes out at the gateway as that one wants it.
+func TestGateway(t *testing.T) {
+	onEachProxy(t, "modern", false, func(s *stage) {
+		s.runOnOpenSIPS("national number", func(s *stage) {
+			p := s.phone(alice, false)
+			q, err := newPhone(p.proxy, account{"gateway", lab.PhoneAddr, ""}, portGateway)
+			s.must(err)
+			s.Cleanup(q.close)
+			d, err := p.call(s.ctx, "sip:0800123456@"+digestDomain, p.sdp("sendrecv"))
+			s.must(err)
+			e, err := q.called(s.ctx)
+			s.must(err)
+			if !strings.HasPrefix(e.invite.start, "INVITE sip:0800123456@"+lab.PhoneAddr) {
+				s.Errorf("the gateway got %s", e.invite.start)
+			}
+			s.connect(d, e)
+			s.phoneHears(p, lab.PhoneToneHz)
+			s.must(d.bye(s.ctx))
+			s.must(e.hungUp(s.ctx))
+			s.nothingLeft()
+		})
+	})
+}

@@ -29,6 +29,8 @@ const (
 	portSIP = 5060
 	portWS  = 5066
 	portWSS = 7443
+
+	portGateway = 5093 // of a phone that numbers +49800... go to
 )
 
 //go:embed kamailio.cfg.tmpl
@@ -111,6 +113,10 @@ func proxyValues(p proxyProgram, dir string, d deployment) opensipscfg.Values {
 		v.Media.Sidecars = append(v.Media.Sidecars, opensipscfg.Sidecar{Address: "udp:" + relay, Weight: 1})
 	}
 	v.Media.Table = d.table
+	v.Optional.E164 = opensipscfg.E164{On: true, Country: "49", International: "00", Trunk: "0"}
+	v.Optional.Translations = opensipscfg.Translations{On: true, Rows: []opensipscfg.Translation{
+		{Prefix: "+49800", Strip: 3, Prepend: "0", Gateway: fmt.Sprintf("%s:%d", lab.PhoneAddr, portGateway)},
+	}}
 	return v
 }
 
