@@ -186,8 +186,24 @@ func silence(b []byte, h rtp.Header, with byte) {
 	}
 }
 
+// recode replaces each byte of the payload of the plain packet b.
+func recode(b []byte, h rtp.Header, table *[256]byte) {
+	payload, err := h.Payload(b)
+	if err != nil {
+		return
+	}
+	for i, c := range payload {
+		payload[i] = table[c]
+	}
+}
+
 // sendRTP makes of the plain packet b, in place, what s is to get, and sends it.
 func (s *Sink) sendRTP(b []byte, h rtp.Header) {
+	if s.Recode != nil {
+		if table := s.Recode[h.PT&0x7f]; table != nil {
+			recode(b, h, table)
+		}
+	}
 	if s.PTMap != nil {
 		pt := s.PTMap[h.PT]
 		if pt == 0xff {

@@ -38,6 +38,14 @@ func offerCodecs(offered, previous []sdp.Codec, f *CodecFlags) (o codecOffer) {
 		keep = slices.Concat(f.Offer, f.Transcode)
 	}
 	o.List = filterCodecs(offered, hidden, keep, f.Offer, f.Except)
+	for _, want := range f.Transcode {
+		if c, ok := lawWanted(want, offered); ok && !matchesAny(o.List, want) {
+			o.List = withLaw(o.List, c, offered, func(c *sdp.Codec) bool {
+				all := slices.ContainsFunc(hidden, isAll)
+				return specsMatch(slices.Concat(keep, f.Except), c) || !all && !specsMatch(hidden, c)
+			})
+		}
+	}
 	switch {
 	case f.Static && previous != nil:
 		if kept := onlyAs(o.List, previous); usable(kept) {
@@ -54,7 +62,7 @@ func offerCodecs(offered, previous []sdp.Codec, f *CodecFlags) (o codecOffer) {
 			o.Missing = append(o.Missing, want)
 		}
 	}
-	if f.AlwaysTranscode {
+	if f.AlwaysTranscode && !onlyLaws(o.List) {
 		o.Missing = append(o.Missing, "always-transcode")
 	}
 	if f.ForceTranscoding {
@@ -97,6 +105,13 @@ func answerCodecs(offered, answered, previous []sdp.Codec, offer, answer *CodecF
 			numbers[c.PT&127], c.PT = known[j].PT, known[j].PT
 		}
 		list = append(list, c)
+	}
+	law, accepted := acceptedLaw(known, answered, offer, answer)
+	if !accepted && !usable(list) {
+		law, accepted = firstLaw(known, answered)
+	}
+	if accepted {
+		list = append([]sdp.Codec{law}, slices.DeleteFunc(list, func(c sdp.Codec) bool { return !isSupplement(&c) })...)
 	}
 	if !usable(list) && usable(answered) {
 		list = answered

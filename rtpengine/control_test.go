@@ -468,6 +468,7 @@ func TestHandlerContext(t *testing.T) {
 	}
 }
 
+// recorder is a Store that remembers what it was told.
 type recorder struct{ saved, deleted []string }
 
 func (r *recorder) Save(c *Call)     { r.saved = append(r.saved, c.ID) }

@@ -86,7 +86,7 @@ func (n *negotiation) section(p *pair, offer bool) *sdp.Media {
 		return m
 	}
 	m.Codecs = l.Shown
-	m.Extmaps = n.extmaps(p)
+	m.Extmaps = n.extmaps(p, offer)
 	if offer && p.inGroup {
 		if n.to.bundle.offered {
 			m.Extmaps = n.midExtension(m.Extmaps)
@@ -191,20 +191,37 @@ func (n *negotiation) printDTLS(m *sdp.Media, l *leg, cert relay.Certificate, of
 	}
 }
 
-// extmaps are the header extensions that the receiver gets to see. What is masked is taken out of packets too.
-func (n *negotiation) extmaps(p *pair) []sdp.Extmap {
+// extmaps are the header extensions to show to p.bm's party. What strip names ends here. What mask names is between us
+// and the party that offered it: the other one does not get to see it, and it is answered to the first in front of the
+// rest. With either flag packets keep only the extensions that both sides have.
+func (n *negotiation) extmaps(p *pair, offer bool) []sdp.Extmap {
 	l := &p.bm.leg
-	l.Masked = nil
-	var out []sdp.Extmap
-	for _, x := range p.sec.Extmaps {
-		switch {
-		case masks(n.f.ExtmapMask, x.URI):
-			l.Masked = append(l.Masked, x.ID)
-		case !n.f.hidesExtmap(x.URI):
-			out = append(out, x)
+	strip := n.f.StripExtmap || len(n.f.ExtmapStrip) > 0
+	if offer && p.am != nil {
+		p.am.leg.ExtMask = n.f.ExtmapMask
+		p.am.leg.ExtOnly, l.ExtOnly = strip || len(n.f.ExtmapMask) > 0, strip || len(n.f.ExtmapMask) > 0
+	} else if p.am != nil && strip {
+		p.am.leg.ExtOnly, l.ExtOnly = true, true
+	}
+	var first, rest []sdp.Extmap
+	if !offer && l.In != nil {
+		for _, mask := range [][]string{l.ExtMask, n.f.ExtmapMask} {
+			for _, x := range l.In.Extmaps {
+				own := masks(l.ExtMask, x.URI) || extmapID(p.sec.Extmaps, x.URI) > 0
+				if masks(mask, x.URI) && own && !n.f.stripsExtmap(x.URI) && extmapID(first, x.URI) == 0 {
+					first = append(first, x)
+				}
+			}
 		}
 	}
-	return out
+	for _, x := range p.sec.Extmaps {
+		if !n.f.hidesExtmap(x.URI) && extmapID(first, x.URI) == 0 {
+			rest = append(rest, x)
+		}
+	}
+	list := append(first, rest...)
+	l.Exts = list
+	return list
 }
 
 // masks tells whether a list of header extensions names one, or all.

@@ -2,8 +2,6 @@ package rtpengine
 
 import (
 	"net/netip"
-	"slices"
-	"strings"
 	"time"
 
 	"rtpsidecar/relay"
@@ -117,10 +115,9 @@ type Flags struct {
 }
 
 // hidesExtmap tells whether a header extension is to be kept out of the SDP. Its URI compares without regard to case.
-func (f *Flags) hidesExtmap(uri string) bool {
-	named := func(s string) bool { return s == "all" || strings.EqualFold(s, uri) }
-	return f.StripExtmap || slices.ContainsFunc(f.ExtmapStrip, named) || slices.ContainsFunc(f.ExtmapMask, named)
-}
+func (f *Flags) hidesExtmap(uri string) bool { return f.stripsExtmap(uri) || masks(f.ExtmapMask, uri) }
+
+func (f *Flags) stripsExtmap(uri string) bool { return f.StripExtmap || masks(f.ExtmapStrip, uri) }
 
 // OnOff is a three-state setting.
 type OnOff uint8

@@ -187,7 +187,11 @@ func TestMaskedExtensions(t *testing.T) {
 	ext := "a=extmap:1 " + level + "\na=extmap:2 " + other + "\n"
 	o := must(t, e, "offer", "call-id", "c", "from-tag", "A", "sdp", body("127.0.0.1", audio(a.port())+ext), "extmap", kv{"mask", []string{level}})
 	lines(t, "offer", o.Value("sdp").Str(), "!a=extmap:1 ", "a=extmap:2 "+other)
-	toA := mustSDP(t, e, "answer", "call-id", "c", "from-tag", "A", "to-tag", "B", "sdp", body("127.0.0.1", audio(b.port())))
+	toA := mustSDP(t, e, "answer", "call-id", "c", "from-tag", "A", "to-tag", "B", "sdp",
+		body("127.0.0.1", audio(b.port())+"a=extmap:2 "+other+"\n"))
+	if got := len(toA.Media[0].Extmaps); got != 2 {
+		t.Errorf("%d extensions answered: the masked one is between us and A", got)
+	}
 	pkt := []byte{0x90, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 9, 0xbe, 0xde, 0, 1, 0x10, 0xaa, 0x20, 0xbb, 'x'}
 	if _, err := a.rtp.WriteToUDPAddrPort(pkt, toA.Media[0].RTPAddr()); err != nil {
 		t.Fatal(err)

@@ -37,9 +37,11 @@ type leg struct {
 	PTime      time.Duration // its own, from its SDP
 	PTimeWish  time.Duration // asked for by the flags towards it; 0: none
 
-	MID    string // in its numbering
-	Masked []int  // ids of header extensions that its packets are sent without
-	MIDExt int    // id of the sdes:mid header extension in its numbering, 0 none
+	MID     string       // in its numbering
+	Exts    []sdp.Extmap // header extensions as shown to it last
+	ExtMask []string     // URIs that its offer was passed on without
+	ExtOnly bool         // packets keep only the header extensions that both sides have
+	MIDExt  int          // id of the sdes:mid header extension in its numbering, 0 none
 
 	Mux  legMux
 	ICE  legICE

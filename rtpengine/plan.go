@@ -80,14 +80,16 @@ func (s *subscription) sink() (relay.Sink, bool) {
 		MuteRTP:  to.rtp() && !to.receives() || s.blocked,
 		PTMap:    payloadMap(to.Codecs, from.Codecs, from.Shown),
 	}
+	k.PTMap, k.Recode = recode(k.PTMap, to.agreed(), from.Codecs, from.Shown)
 	if s.from.party.blockDTMF || s.blockDTMF {
 		k.PTMap = withoutDTMF(k.PTMap, from.Codecs)
 	}
-	masked := to.Masked
+	k.ExtMap = to.extensions(from)
+	var masked []int
 	if from.MIDExt > 0 && extmapID(to.heardExtmaps(), uriMID) == 0 {
 		masked = append(slices.Clone(masked), from.MIDExt) // it names a section of the sender's, and nobody asked
 	}
-	k.ExtMap = extMap(masked)
+	k.ExtMap = withoutExtensions(k.ExtMap, masked)
 	if to.MID != "" && to.MIDExt > 0 && (s.to.bundled() || extmapID(to.heardExtmaps(), uriMID) > 0) {
 		k.MID, k.MIDExt = to.MID, uint8(to.MIDExt)
 	}
@@ -113,17 +115,36 @@ func identityMap() *[128]uint8 {
 	return m
 }
 
-// extMap removes the header extensions with these ids; nil for none.
-func extMap(masked []int) *[256]uint8 {
-	if len(masked) == 0 {
+// extensions translates the header extensions of packets from a party to l's: those that both have keep their meaning,
+// the others go. Nil where nobody asked for that.
+func (l *leg) extensions(from *leg) *[256]uint8 {
+	if !l.ExtOnly || from.In == nil {
 		return nil
 	}
-	m := new([256]uint8)
-	for i := range m {
-		m[i] = uint8(i)
+	has := l.Exts
+	if l.In != nil {
+		has = l.In.Extmaps
 	}
-	for _, id := range masked {
-		m[uint8(id)] = 0
+	m := new([256]uint8)
+	for _, x := range from.In.Extmaps {
+		shown := !from.Told || extmapID(from.Exts, x.URI) > 0
+		if id := extmapID(has, x.URI); id > 0 && shown && extmapID(l.Exts, x.URI) > 0 && x.ID < len(m) {
+			m[x.ID] = uint8(id)
+		}
+	}
+	return m
+}
+
+// withoutExtensions removes the extensions with these ids from m, which may be nil; so is the result where none are named.
+func withoutExtensions(m *[256]uint8, ids []int) *[256]uint8 {
+	if m == nil && len(ids) > 0 {
+		m = new([256]uint8)
+		for i := range m {
+			m[i] = uint8(i)
+		}
+	}
+	for _, id := range ids {
+		m[id&0xff] = 0
 	}
 	return m
 }

@@ -106,40 +106,37 @@ func (it *Extensions) rename(id uint8) bool {
 	return true
 }
 
-// remove turns the current element into padding.
-func (it *Extensions) remove() { clear(it.data[it.at:it.next]) }
-
 // ExtensionMap says what becomes of an extension element: index is the id received, value the id to send, 0 removes it.
 type ExtensionMap [256]uint8
 
 // MapExtensions applies m to the extension of the plain packet b, read into h, and returns the packet, which is a
-// suffix of b; h does not describe the result. Removed elements become padding. When no element is left the extension
-// goes too: the fixed header is moved up to the payload. Elements that the one-byte form cannot name (new id over 14)
-// are removed. An extension outside RFC 8285 stays as it is.
+// suffix of b; h does not describe the result. The elements kept move together, and what stands before the payload moves
+// up to it. When no element is left the extension goes too. Elements that the one-byte form cannot name (new id over 14)
+// are removed, as is what follows a stop mark. An extension outside RFC 8285 stays as it is.
 func MapExtensions(b []byte, h Header, m *ExtensionMap) []byte {
 	it := h.Extensions(b)
 	if it.form == formOther {
 		return b
 	}
-	end := 0 // of the last element kept
-	kept := false
+	data := b[h.ExtOffset : h.ExtOffset+h.ExtLen]
+	used := 0
 	for it.Next() {
 		if id := m[it.ID]; id != 0 && it.rename(id) {
-			kept, end = true, it.next
-		} else {
-			it.remove()
+			used += copy(data[used:], it.data[it.at:it.next])
 		}
 	}
-	data := b[h.ExtOffset : h.ExtOffset+h.ExtLen]
-	if kept {
-		// What follows the last element kept is padding or was not understood; none of it may pass.
-		clear(data[end:])
-		return b
+	if used == 0 {
+		fixed := MinHeaderLen + 4*h.CSRCCount
+		out := b[h.Len-fixed:]
+		copy(out, b[:fixed])
+		out[0] &^= 0x10
+		return out
 	}
-	fixed := MinHeaderLen + 4*h.CSRCCount
-	out := b[h.Len-fixed:]
-	copy(out, b[:fixed])
-	out[0] &^= 0x10
+	size := (used + 3) &^ 3
+	clear(data[used:size])
+	out := b[h.ExtLen-size:]
+	copy(out, b[:h.ExtOffset+size])
+	binary.BigEndian.PutUint16(out[h.ExtOffset-2:], uint16(size/4))
 	return out
 }
 
