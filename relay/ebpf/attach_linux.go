@@ -19,14 +19,15 @@ import (
 
 // attacher holds the programs at the interfaces. It belongs to the table's mutex.
 type attacher struct {
-	nl    *netlink.Handle
-	log   *slog.Logger
-	mode  Mode     // decided: never ModeAuto
-	names []string // wanted; empty: all that are fit
-	tc    *ebpf.Program
-	xdp   *ebpf.Program // nil: not wanted
-	owner owner
-	at    map[int]*attachment // by interface index
+	nl     *netlink.Handle
+	log    *slog.Logger
+	mode   Mode     // decided: never ModeAuto
+	clsact bool     // in place of TCX
+	names  []string // wanted; empty: all that are fit
+	tc     *ebpf.Program
+	xdp    *ebpf.Program // nil: not wanted
+	owner  owner
+	at     map[int]*attachment // by interface index
 }
 
 // attachment is what sits at one interface. The links must stay referenced: the garbage collector closes others.
@@ -98,7 +99,7 @@ func (a *attacher) attach(l netlink.Link) (*attachment, error) {
 		}
 		at.links = append(at.links, x)
 	}
-	if a.mode == ModeClsact {
+	if a.clsact {
 		if err := a.attachClsact(l, at); err != nil {
 			a.detach(index, at)
 			return nil, fmt.Errorf("clsact: %w", err)

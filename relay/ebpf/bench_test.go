@@ -94,3 +94,30 @@ func BenchmarkProgram(b *testing.B) {
 		}
 	}
 }
+
+// BenchmarkPutDelete is the time to hand a flow over and back, its path known or not.
+func BenchmarkPutDelete(b *testing.B) {
+	table := benchTable(b, Config{})
+	act := Action{Peer: peer4, PTs: anyPT, In: newParams(b, "AES_CM_128_HMAC_SHA1_80"),
+		Sources: []Source{{SSRC: testSSRC, In: begun(99), Out: []srtp.Progress{begun(99)}}},
+		Sinks:   []Sink{{Local: at(us4, 40000), Remote: far4, Out: newParams(b, "AES_CM_128_HMAC_SHA1_80")}}}
+	for _, known := range []bool{false, true} {
+		name := "new path"
+		if known {
+			name = "known path"
+			if err := table.Put(FlowKey{at(us4, 1)}, act); err != nil {
+				b.Fatal(err)
+			}
+		}
+		b.Run(name, func(b *testing.B) {
+			for b.Loop() {
+				if err := table.Put(FlowKey{us4}, act); err != nil {
+					b.Fatal(err)
+				}
+				if _, err := table.Delete(FlowKey{us4}); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}

@@ -48,7 +48,8 @@ func Open(cfg Config) (_ Table, err error) {
 			mode = ModeClsact
 		}
 	}
-	if err := t.load(&cfg, mode); err != nil {
+	clsact := mode == ModeClsact || mode == ModeXDP && !haveTCX()
+	if err := t.load(&cfg, mode == ModeXDP, clsact); err != nil {
 		return nil, explain(err)
 	}
 	undo = append(undo, func() { t.objs.Close() })
@@ -61,9 +62,9 @@ func Open(cfg Config) (_ Table, err error) {
 	t.paths = newPaths(nl)
 	t.paths.put = func(id uint32, p *rtpPath) error { return t.objs.Paths.Put(id, p) }
 	t.paths.remove = func(id uint32) { _ = t.objs.Paths.Delete(id) }
-	t.attach = &attacher{nl: nl, log: cfg.Log, mode: mode, names: cfg.Interfaces, tc: t.objs.RelayTc, xdp: t.objs.RelayXdp,
+	t.attach = &attacher{nl: nl, log: cfg.Log, mode: mode, clsact: clsact, names: cfg.Interfaces, tc: t.objs.RelayTc, xdp: t.objs.RelayXdp,
 		at: make(map[int]*attachment)}
-	if mode == ModeClsact || mode == ModeXDP && !haveTCX() {
+	if clsact {
 		if t.attach.owner, err = newOwner(); err != nil {
 			return nil, fmt.Errorf("fast path: owner: %w", err)
 		}
@@ -88,7 +89,7 @@ func Open(cfg Config) (_ Table, err error) {
 }
 
 // load puts maps and programs into the kernel.
-func (t *kernelTable) load(cfg *Config, mode Mode) error {
+func (t *kernelTable) load(cfg *Config, xdp, clsact bool) error {
 	spec, err := loadRtp()
 	if err != nil {
 		return err
@@ -100,7 +101,7 @@ func (t *kernelTable) load(cfg *Config, mode Mode) error {
 		"te": tables, "guard_rate": uint32(cfg.FloodGuard), "port_min": cfg.PortMin, "port_max": cfg.PortMax,
 		"pulse_ns": uint64(0), "csum_v6": uint64(0),
 	}
-	if mode == ModeClsact {
+	if clsact {
 		set["pulse_ns"] = uint64(pulseLimit)
 	}
 	// A kernel before 6.16 refuses the flag and needs none where checksums leave the host.
@@ -112,7 +113,7 @@ func (t *kernelTable) load(cfg *Config, mode Mode) error {
 			return fmt.Errorf("%s: %w", name, err)
 		}
 	}
-	if mode != ModeXDP {
+	if !xdp {
 		delete(spec.Programs, "relay_xdp")
 		var some struct {
 			rtpMaps
