@@ -70,9 +70,12 @@ type affinity struct {
 	worker, users int
 }
 
+// cpus is how many processors the Go scheduler had at the start; waiting workers add some later.
+var cpus = runtime.GOMAXPROCS(0)
+
 // New starts the workers. The caller closes the Host.
 func New(cfg Config) (*Host, error) {
-	cfg.Workers = cmp.Or(max(cfg.Workers, 0), runtime.GOMAXPROCS(0))
+	cfg.Workers = cmp.Or(max(cfg.Workers, 0), cpus)
 	cfg.Rest = max(cmp.Or(cfg.Rest, DefaultRest), 0)
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
