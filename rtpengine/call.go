@@ -4,6 +4,7 @@ import (
 	"log/slog"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"rtpsidecar/relay"
@@ -41,6 +42,7 @@ type Call struct {
 	quality      map[uint32]*quality // by SSRC
 	gone         totals              // counters of transports that were closed
 	timeline     timeline
+	debug        atomic.Bool // its log lines are wanted at every level
 }
 
 // totals are the query reply's sums.
@@ -49,12 +51,11 @@ type totals struct {
 }
 
 func newCall(e *Engine, id string, now time.Time) *Call {
-	return &Call{
+	c := &Call{
 		ID:       id,
 		ids:      []string{id},
 		via:      id,
 		engine:   e,
-		log:      e.log.With("callid", id),
 		affinity: e.nextAffinity.Add(1),
 		created:  now, lastSignal: now,
 		byTag:    map[string]*Participant{},
@@ -62,6 +63,8 @@ func newCall(e *Engine, id string, now time.Time) *Call {
 		learning: e.cfg.EndpointLearning,
 		quality:  map[uint32]*quality{},
 	}
+	c.log = slog.New(callHandler{e.log.With("callid", id).Handler(), &c.debug})
+	return c
 }
 
 // participant is the party with this tag or alias, nil when there is none.

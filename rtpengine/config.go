@@ -36,7 +36,8 @@ type Config struct {
 	InstanceID    string                   // loop-protect mark, 12 hex digits; made when empty
 
 	Log *slog.Logger
-	Now func() time.Time // tests; nil: time.Now
+	Now func() time.Time                                                // tests; nil: time.Now
+	IO  func(workers int, now func() time.Time) (relay.PacketIO, error) // nil: the system's sockets
 }
 
 // Adjustable is what may change while the engine runs, see [Engine.Adjust].

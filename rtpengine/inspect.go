@@ -100,6 +100,34 @@ func (e *Engine) Views(part string, limit int) (now, ended []CallView) {
 	return now, ended
 }
 
+// Summary are the daemon's figures of this moment.
+type Summary struct {
+	Sessions         int64   `json:"sessions"`
+	Uptime           float64 `json:"uptime"` // s
+	PacketsPerSecond uint64  `json:"packets_per_second"`
+	BytesPerSecond   uint64  `json:"bytes_per_second"`
+	ErrorsPerSecond  uint64  `json:"errors_per_second"`
+	Managed          uint64  `json:"managed"` // calls that ended
+	OneWay           uint64  `json:"one_way"` // of these
+	ZeroWay          uint64  `json:"zero_way"`
+	ICEFailed        uint64  `json:"ice_failed"`
+	DTLSFailed       uint64  `json:"dtls_failed"`
+	MOS              float64 `json:"mos"` // average of all samples; 0: none
+}
+
+// Summary sums the daemon up.
+func (e *Engine) Summary() Summary {
+	s := &e.stats
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return Summary{
+		Sessions: e.calls.Load(), Uptime: e.now().Sub(e.started).Seconds(),
+		PacketsPerSecond: s.rates.packets, BytesPerSecond: s.rates.bytes, ErrorsPerSecond: s.rates.errors,
+		Managed: s.managed.Load(), OneWay: s.oneWay, ZeroWay: s.zeroWay,
+		ICEFailed: s.iceFailed.Load(), DTLSFailed: s.dtlsFailed.Load(), MOS: s.voip.mos.average(),
+	}
+}
+
 // severity orders states.
 var severity = map[FlowState]int{FlowOK: 0, FlowOff: 1, FlowWaiting: 2, FlowFault: 3}
 

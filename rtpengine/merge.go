@@ -80,6 +80,7 @@ func (e *Engine) merge(c, other *Call) error {
 		s.calls[id] = c
 		s.mu.Unlock()
 	}
+	c.joinTimeline(other)
 	other.participants, other.byTag, other.ids, other.dead = nil, nil, nil, true
 	c.log.Info("calls merged", "other", other.ID)
 	return nil

@@ -40,6 +40,16 @@ func (e *Engine) Sessions() []SessionInfo {
 // NumSessions is the number of calls.
 func (e *Engine) NumSessions() int { return int(e.calls.Load()) }
 
+// LiveSessions is the number of calls that were not deleted.
+func (e *Engine) LiveSessions() (n int) {
+	for _, s := range e.Sessions() {
+		if !s.Deleted {
+			n++
+		}
+	}
+	return n
+}
+
 // Families counts the calls by the address families of the ports that they use.
 func (e *Engine) Families() (ipv4, ipv6, mixed int) {
 	for _, c := range e.snapshot() {

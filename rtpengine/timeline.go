@@ -3,6 +3,7 @@ package rtpengine
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -169,6 +170,29 @@ func (o *portOwner) noteEvent(ev relay.Event) {
 		kind, text = "error", "DTLS failed"+part+": "+ev.Detail
 	}
 	o.call.timeline.add(moment{Moment{At: ev.At, Kind: kind, Media: o.index, Text: text}, o.party})
+}
+
+// joinTimeline takes over what happened to other, whose parties have become c's; so will what comes. Both are locked.
+func (c *Call) joinTimeline(other *Call) {
+	c.medias(func(m *Media) {
+		for _, l := range slices.Concat([]*localPort{m.local}, m.spares) {
+			if l != nil {
+				c.engine.owners.Store(l.id, &portOwner{m.party.logger(), m.Index, c, m.party})
+			}
+		}
+	})
+	other.timeline.mu.Lock()
+	list := slices.Clone(other.timeline.list)
+	other.timeline.mu.Unlock()
+	c.timeline.mu.Lock()
+	list = append(list, c.timeline.list...)
+	c.timeline.list = nil
+	c.timeline.mu.Unlock()
+	slices.SortStableFunc(list, func(a, b moment) int { return a.At.Compare(b.At) })
+	for _, m := range list {
+		c.timeline.add(m)
+	}
+	c.note("command", nil, 0, "joined with call "+other.ID)
 }
 
 // EndedCall is what is kept of a call that is over.

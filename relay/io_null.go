@@ -1,0 +1,38 @@
+package relay
+
+import (
+	"net"
+	"net/netip"
+	"sync/atomic"
+	"time"
+)
+
+// NullIO is a PacketIO without sockets: every port is free, nothing comes in, and what is sent is lost. It serves those
+// who want to know what a host would do, without touching the network. Use it as Config.IO.
+func NullIO(workers int, _ func() time.Time) (PacketIO, error) { return nullIO(workers), nil }
+
+type nullIO int
+
+func (n nullIO) Workers() int { return int(n) }
+
+func (nullIO) Open(netip.AddrPort, int, Deliver) (Socket, error) { return new(nullSocket), nil }
+
+func (nullIO) Close() error { return nil }
+
+type nullSocket struct{ closed atomic.Bool }
+
+func (s *nullSocket) Send([]byte, netip.AddrPort) error { return s.state() }
+
+func (s *nullSocket) SetTOS(uint8) error { return s.state() }
+
+func (s *nullSocket) Close() error {
+	s.closed.Store(true)
+	return nil
+}
+
+func (s *nullSocket) state() error {
+	if s.closed.Load() {
+		return net.ErrClosed
+	}
+	return nil
+}
