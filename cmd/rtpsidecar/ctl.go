@@ -2,10 +2,13 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"net"
+	"strings"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -13,7 +16,8 @@ import (
 	"rtpsidecar/ng"
 )
 
-// ctlCommand is the operator's client: each sub-command sends one NG request and prints the reply as JSON.
+// ctlCommand is the operator's client: each sub-command sends one NG request and prints the reply as JSON, or a
+// line of the console and prints the answer.
 func ctlCommand() *cli.Command {
 	tags := []cli.Flag{
 		&cli.StringFlag{Name: "from-tag", Usage: "only the party with this tag"},
@@ -23,7 +27,7 @@ func ctlCommand() *cli.Command {
 		Name:  "ctl",
 		Usage: "ask a running daemon",
 		Flags: []cli.Flag{
-			&cli.StringFlag{Name: "to", Value: "udp:" + defaultListenNG, Usage: "`ADDRESS` of the daemon: udp:HOST:PORT, tcp:HOST:PORT, http://HOST:PORT/ng or ws://HOST:PORT/"},
+			&cli.StringFlag{Name: "to", Value: "udp:" + defaultListenNG, Usage: "`ADDRESS` of the daemon: udp:HOST:PORT, tcp:HOST:PORT, http://HOST:PORT/ng or ws://HOST:PORT/; for the console also cli:HOST:PORT"},
 			&cli.DurationFlag{Name: "timeout", Value: time.Second, Usage: "wait this long for each of 5 attempts"},
 		},
 		Subcommands: []*cli.Command{
@@ -34,6 +38,19 @@ func ctlCommand() *cli.Command {
 			{Name: "query", Usage: "one call", ArgsUsage: "CALL-ID", Action: ctl("query", true), Flags: tags},
 			{Name: "delete", Usage: "end one call", ArgsUsage: "CALL-ID", Action: ctl("delete", true), Flags: append(tags,
 				&cli.StringFlag{Name: "delete-delay", Usage: "after this many seconds instead of the daemon's default"})},
+			{Name: "why", Usage: "say in plain words why a call is silent; also one that ended lately", ArgsUsage: "CALL-ID", Action: line("why", 1)},
+			{Name: "timeline", Usage: "what happened to a call, in order", ArgsUsage: "CALL-ID", Action: line("timeline", 1)},
+			{Name: "sessions", Usage: "all calls, or one in detail", ArgsUsage: "[CALL-ID]", Action: func(c *cli.Context) error {
+				return consoleLine(c, "list sessions "+cmp.Or(c.Args().First(), "all"))
+			}},
+			{Name: "totals", Usage: "counters since the start", Action: line("list totals", 0)},
+			{Name: "interfaces", Usage: "ports, packets and quality of each interface", Action: line("list interfaces", 0)},
+			{Name: "terminate", Usage: "end a call now, or all", ArgsUsage: "CALL-ID | all", Action: line("terminate", 1)},
+			{Name: "get", Usage: "a setting, such as maxsessions, timeout or loglevel", ArgsUsage: "NAME", Action: line("list", 1)},
+			{Name: "set", Usage: "change a setting of the running daemon", ArgsUsage: "NAME VALUE", Action: line("set", 2)},
+			{Name: "debug", Usage: "log one call in full", ArgsUsage: "CALL-ID [on|off]", Action: line("debug", 1)},
+			{Name: "drain", Usage: "take no new calls and end with the last one", ArgsUsage: "[on|off]", Action: line("drain", 0)},
+			{Name: "console", Usage: "any line of the operator's console; usage lists them", ArgsUsage: "WORD...", Action: line("", 1)},
 		},
 	}
 }
@@ -67,6 +84,53 @@ func ctl(command string, callID bool) cli.ActionFunc {
 		}
 		return printJSON(c.App.Writer, reply)
 	}
+}
+
+// line is the action that sends a line of the console: a command with at least so many arguments.
+func line(command string, args int) cli.ActionFunc {
+	return func(c *cli.Context) error {
+		if c.NArg() < args {
+			return usageError{fmt.Errorf("%s needs %s", c.Command.Name, c.Command.ArgsUsage)}
+		}
+		return consoleLine(c, strings.TrimSpace(command+" "+strings.Join(c.Args().Slice(), " ")))
+	}
+}
+
+// consoleLine runs a line of the daemon's console, by the NG command for that or on its CLI listener, and prints the
+// answer.
+func consoleLine(c *cli.Context, line string) error {
+	if addr, ok := strings.CutPrefix(c.String("to"), "cli:"); ok {
+		return dialConsole(c, addr, line)
+	}
+	req := new(ng.Dict)
+	req.AddString("command", "cli")
+	req.AddString("body", line)
+	client, err := ng.Dial(c.Context, c.String("to"), ng.ClientConfig{Timeout: c.Duration("timeout")})
+	if err != nil {
+		return err
+	}
+	defer func() { _ = client.Close() }()
+	reply, err := client.Do(c.Context, req)
+	if err != nil {
+		return err
+	}
+	_, err = io.WriteString(c.App.Writer, reply.Value("response").Str())
+	return err
+}
+
+// dialConsole asks a CLI listener, ours or the reference's.
+func dialConsole(c *cli.Context, addr, line string) error {
+	dialer := net.Dialer{Timeout: c.Duration("timeout")}
+	conn, err := dialer.DialContext(c.Context, "tcp", addr)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = conn.Close() }()
+	if _, err = io.WriteString(conn, line+"\n"); err != nil {
+		return err
+	}
+	_, err = io.Copy(c.App.Writer, conn)
+	return err
 }
 
 func printJSON(w io.Writer, d *ng.Dict) error {

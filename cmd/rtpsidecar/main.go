@@ -124,11 +124,13 @@ func writeOptions(c *cli.Context) error {
 	return err
 }
 
-// printVersion names the release, or the commit that a build outside a release was made from.
-func printVersion(w io.Writer) {
+// versionText names the release, or the commit that a build outside a release was made from.
+func versionText() string {
 	v := version
 	if info, ok := debug.ReadBuildInfo(); ok && v == "" {
 		v = info.Main.Version
 	}
-	fmt.Fprintf(w, "rtpsidecar %s\n", v)
+	return v
 }
+
+func printVersion(w io.Writer) { fmt.Fprintf(w, "rtpsidecar %s\n", versionText()) }

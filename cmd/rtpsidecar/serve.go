@@ -54,11 +54,17 @@ func serve(ctx context.Context, env env, args []string, asReference bool) error 
 		log.Warn(w.text, "names", w.names)
 	}
 	s.engine.Log = log
+	operator := &console{level: level, start: s.engine.Adjustable, controlTOS: s.controlTOS}
+	s.engine.Console = operator.run
 	engine, err := rtpengine.New(s.engine)
 	if err != nil {
 		return err
 	}
-	d := &daemon{settings: s, env: env, log: log, level: level, handler: engine, failed: make(chan error, 1)}
+	operator.engine = engine
+	d := &daemon{
+		settings: s, env: env, log: log, level: level, handler: engine, calls: engine, operator: operator,
+		args: args, reload: !hasTerminal(), failed: make(chan error, 1),
+	}
 	err = d.run(ctx, child && toSyslog && logCloser != nil)
 	return errors.Join(err, engine.Close())
 }
@@ -70,6 +76,11 @@ type daemon struct {
 	log     *slog.Logger
 	level   *logLevel
 	handler ng.Handler
+
+	calls    *rtpengine.Engine
+	operator *console
+	args     []string // for reading them again
+	reload   bool     // SIGHUP does so; else it ends the daemon
 
 	failed chan error // an HTTP server that ended by itself
 	wg     sync.WaitGroup
@@ -113,6 +124,8 @@ func (d *daemon) run(ctx context.Context, quiet bool) error {
 	select {
 	case <-ctx.Done():
 	case err = <-d.failed:
+	case <-d.drained(ctx):
+		d.log.Info("drained: the last call has ended")
 	}
 	d.log.Info("stopping")
 	_ = notify(d.env.getenv, "STOPPING=1") // we stop either way
@@ -121,8 +134,10 @@ func (d *daemon) run(ctx context.Context, quiet bool) error {
 
 // listen opens all control listeners and returns what to log about them.
 func (d *daemon) listen(ctx context.Context, server *ng.Server) ([]any, error) {
-	operator := &console{handler: d.handler, level: d.level}
-	web := server.HTTPHandler(ng.HTTPConfig{CLI: operator.run})
+	web := server.HTTPHandler(ng.HTTPConfig{
+		CLI:   func(_ context.Context, line string) string { return d.operator.run(line) },
+		Other: newWeb(d),
+	})
 	var certificate tls.Certificate
 	if len(d.listenHTTPS) > 0 {
 		var err error
@@ -140,7 +155,7 @@ func (d *daemon) listen(ctx context.Context, server *ng.Server) ([]any, error) {
 		{"listen-tcp-ng", d.listenTCP, server.ListenTCP},
 		{"listen-http", d.listenHTTP, func(a netip.AddrPort) (netip.AddrPort, error) { return d.serveHTTP(web, a, nil) }},
 		{"listen-https", d.listenHTTPS, func(a netip.AddrPort) (netip.AddrPort, error) { return d.serveHTTP(web, a, &certificate) }},
-		{"listen-cli", d.listenCLI, func(a netip.AddrPort) (netip.AddrPort, error) { return d.serveCLI(ctx, operator, a) }},
+		{"listen-cli", d.listenCLI, func(a netip.AddrPort) (netip.AddrPort, error) { return d.serveCLI(ctx, a) }},
 	} {
 		bound, err := listenAll(ctx, d.env.network, l.name, l.specs, l.open)
 		if err != nil {
@@ -203,10 +218,38 @@ func (d *daemon) serveHTTP(h http.Handler, addr netip.AddrPort, certificate *tls
 	return l.Addr().(*net.TCPAddr).AddrPort(), nil
 }
 
-// watchSignals lowers the log level on SIGUSR1 and raises it on SIGUSR2.
+// drained is closed when new calls are refused and the last one has ended. Deleted calls, which wait for late requests
+// only, are no reason to go on.
+func (d *daemon) drained(ctx context.Context) <-chan struct{} {
+	done := make(chan struct{})
+	d.wg.Go(func() {
+		tick := time.NewTicker(drainTick)
+		defer tick.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-tick.C:
+				if d.calls.Draining() && d.calls.LiveSessions() == 0 {
+					close(done)
+					return
+				}
+			}
+		}
+	})
+	return done
+}
+
+// drainTick is how often a draining daemon looks whether it is empty.
+const drainTick = 500 * time.Millisecond
+
+// watchSignals lowers the log level on SIGUSR1, raises it on SIGUSR2, and reads the configuration again on SIGHUP.
 func (d *daemon) watchSignals(ctx context.Context) {
 	signals := make(chan os.Signal, 4)
 	signal.Notify(signals, syscall.SIGUSR1, syscall.SIGUSR2)
+	if d.reload {
+		signal.Notify(signals, syscall.SIGHUP)
+	}
 	d.wg.Go(func() {
 		defer signal.Stop(signals)
 		for {
@@ -214,6 +257,10 @@ func (d *daemon) watchSignals(ctx context.Context) {
 			case <-ctx.Done():
 				return
 			case sig := <-signals:
+				if sig == syscall.SIGHUP {
+					d.readAgain()
+					continue
+				}
 				step := 1
 				if sig == syscall.SIGUSR1 {
 					step = -1
@@ -249,7 +296,7 @@ func (d *daemon) runWatchdog(ctx context.Context) {
 }
 
 // serveCLI answers one command line per TCP connection.
-func (d *daemon) serveCLI(ctx context.Context, operator *console, addr netip.AddrPort) (netip.AddrPort, error) {
+func (d *daemon) serveCLI(ctx context.Context, addr netip.AddrPort) (netip.AddrPort, error) {
 	l, err := net.ListenTCP(tcpNetwork(addr.Addr()), net.TCPAddrFromAddrPort(addr))
 	if err != nil {
 		return netip.AddrPort{}, err
@@ -269,7 +316,7 @@ func (d *daemon) serveCLI(ctx context.Context, operator *console, addr netip.Add
 			d.wg.Go(func() {
 				stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
 				defer stop()
-				operator.serve(ctx, conn)
+				d.operator.serve(conn)
 			})
 		}
 	})

@@ -168,7 +168,7 @@ func TestServe(t *testing.T) {
 		if got := set("set loglevel 3"); got != "Success setting loglevel to 3\n" {
 			t.Errorf("set: %q", got)
 		}
-		if got := set("list loglevel"); got != "3\n" {
+		if got := set("list loglevel core"); got != "3\n" {
 			t.Errorf("list: %q", got)
 		}
 	})

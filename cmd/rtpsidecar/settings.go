@@ -31,6 +31,8 @@ type settings struct {
 
 	httpsCert, httpsKey string
 	httpIdle            time.Duration
+	pprof               bool
+	webToken            string
 	controlTOS          int
 
 	interfaces       []string
