@@ -6,6 +6,7 @@ package main
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"os"
@@ -29,6 +30,21 @@ type env struct {
 	args           []string // with the program's name
 
 	colour bool // of stdout
+}
+
+// helpFlag is --help without the state that cli's own keeps in a global, so that several runs may go on in one process.
+type helpFlag struct{ *cli.BoolFlag }
+
+// Apply defines the flag in a set.
+func (h helpFlag) Apply(set *flag.FlagSet) error {
+	for _, name := range h.Names() {
+		set.Bool(name, false, h.Usage)
+	}
+	return nil
+}
+
+func init() {
+	cli.HelpFlag = helpFlag{&cli.BoolFlag{Name: "help", Aliases: []string{"h"}, Usage: "show help", DisableDefaultText: true}}
 }
 
 // exitStatus ends the program with this status; the reason has been said.
@@ -84,19 +100,23 @@ func (e *env) app() *cli.App {
 		ErrWriter:            e.stderr,
 		Reader:               e.stdin,
 		HideVersion:          true,
+		HideHelpCommand:      true, // cli's is one for all apps of the process
 		EnableBashCompletion: true,
 		ExitErrHandler:       func(*cli.Context, error) {}, // main does
 		OnUsageError:         onUsageError,
 		BashComplete:         func(c *cli.Context) { e.complete(c) },
 		Action: func(c *cli.Context) error {
-			if c.NArg() > 0 {
+			if c.Args().First() == "help" && c.NArg() > 1 {
+				return cli.ShowCommandHelp(c, c.Args().Get(1))
+			}
+			if c.NArg() > 0 && c.Args().First() != "help" {
 				return usageError{fmt.Errorf("unknown command %q; see sidecar-lab --help", c.Args().First())}
 			}
 			return cli.ShowAppHelp(c)
 		},
 	}
 	app.Commands = append(app.Commands, e.messageCommands()...)
-	app.Commands = append(app.Commands, e.samplesCommand(), e.flagsCommand(), e.matrixCommand(), e.recordCommand(), e.replayCommand())
+	app.Commands = append(app.Commands, e.samplesCommand(), e.flagsCommand(), e.matrixCommand(), e.callCommand(), e.recordCommand(), e.replayCommand())
 	app.Commands = append(app.Commands, e.docCommands()...)
 	e.finish(app.Commands)
 	return app
@@ -105,7 +125,7 @@ func (e *env) app() *cli.App {
 // finish gives all commands what cli asks each by itself: exit status 2 for wrong options, and completion.
 func (e *env) finish(commands []*cli.Command) {
 	for _, c := range commands {
-		c.OnUsageError = onUsageError
+		c.OnUsageError, c.HideHelpCommand = onUsageError, true
 		if c.BashComplete == nil {
 			c.BashComplete = func(c *cli.Context) { e.complete(c) }
 		}

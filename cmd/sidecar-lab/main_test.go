@@ -358,6 +358,9 @@ func TestDocumentation(t *testing.T) {
 	wants(t, l.must("man"), ".TH", "offer", "flags")
 	wants(t, l.must("man", "--markdown"), "## offer")
 	wants(t, l.must("version"), "sidecar-lab ")
+	wants(t, l.must("help"), "COMMANDS:", "matrix")
+	wants(t, l.must("help", "call"), "--proxy", "Examples:")
+	wants(t, l.must("flags"), "lint", "search")
 	for _, shell := range []string{"bash", "zsh", "fish"} {
 		wants(t, l.must("completion", shell), "--generate-bash-completion", "sidecar-lab")
 	}

@@ -55,8 +55,9 @@ func flatten(d *ng.Dict, body, command string) (lines []string) {
 			lines = append(lines, fmt.Sprintf("%s = %s", e.Key, e.Value.Str()))
 		case command == "list", command == "statistics":
 			lines = append(lines, e.Key)
+		case e.Key == "SSRC":
 		default:
-			lines = append(lines, paths(e.Key, e.Value)...)
+			lines = append(lines, slices.DeleteFunc(paths(e.Key, e.Value), ofMedia)...)
 		}
 	}
 	slices.Sort(lines)
@@ -88,8 +89,18 @@ func paths(path string, v ng.Value) (out []string) {
 	return []string{path}
 }
 
+// ofMedia tells what only a call with media has; a replay sends none.
+func ofMedia(path string) bool {
+	for _, part := range []string{"ingress SSRCs", "egress SSRCs", ".codec", "streams[].SSRC", "crypto suite", "flags[]", "last packet", "last user packet", "last kernel packet", "recording"} {
+		if strings.Contains(path, part) {
+			return true
+		}
+	}
+	return false
+}
+
 // words are the reply keys whose values are words of the protocol.
-var words = map[string]bool{"type": true, "protocol": true, "tag": true, "codec": true, "family": true, "crypto suite": true, "mode": true}
+var words = map[string]bool{"type": true, "protocol": true, "tag": true, "family": true, "mode": true}
 
 var (
 	candidate   = regexp.MustCompile(`^a=candidate:\S+ (\d+) (\S+) \d+ \S+ \d+ typ (\S+).*`)
