@@ -100,6 +100,10 @@ type Settings struct {
 	SDES *SDES // nil: none; DTLS and SDES together never
 
 	DropIn bool // drop-traffic: discard all RTP received
+
+	// Reports is the time between RTCP reports of our own, which receivers of this transport's sources get instead of
+	// the far side's RTCP; 0: RTCP is passed on.
+	Reports time.Duration
 }
 
 // ICE configures the agent. A change of Local or Remote credentials is a restart.

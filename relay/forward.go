@@ -87,6 +87,9 @@ func (p *port) rtp(lv *live, b []byte, from netip.AddrPort, m *Meta) {
 	src := t.sources.get(h.SSRC, m.At)
 	route := plan.route(h, b, src)
 	src.received(h, size, route, m.At)
+	if src != nil {
+		src.octets.Add(uint64(len(b)))
+	}
 	if route == nil {
 		if len(plan.Routes) > 0 {
 			p.in.errors.Add(1)

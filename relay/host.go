@@ -23,6 +23,7 @@ type Config struct {
 	Workers    int           // media threads; 0: one per CPU
 	Rest       time.Duration // how long a closed port is not reused; 0: DefaultRest; negative: not at all
 	TOS        int           // of transports whose Settings.TOS is negative; 0 leaves the system's default
+	CNAME      string        // in RTCP of our own
 	Software   string        // STUN SOFTWARE; empty: none
 	Log        *slog.Logger  // nil: none
 

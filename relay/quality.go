@@ -18,11 +18,13 @@ const (
 // quality is what RTCP tells of one source. Its lock is taken for RTCP, by the worker of the source and those of its
 // receivers, and for Status.
 type quality struct {
-	mu    sync.Mutex
-	sent  [maxSenderReports]senderReport
-	next  int
-	list  [maxReports]ReceptionReport // a ring
-	count int
+	mu                 sync.Mutex
+	sent               [maxSenderReports]senderReport
+	next               int
+	heard              senderReport                // the source's own last one
+	expected, received uint64                      // when a report of ours was made last
+	list               [maxReports]ReceptionReport // a ring
+	count              int
 }
 
 // senderReport is one that passed.
@@ -37,6 +39,13 @@ func (q *quality) passed(ntp uint64, at time.Time) {
 	defer q.mu.Unlock()
 	q.sent[q.next%maxSenderReports] = senderReport{mark: rtp.NTPMiddle(ntp), at: at}
 	q.next++
+}
+
+// heardFrom remembers the source's own last sender report.
+func (q *quality) heardFrom(ntp uint64, at time.Time) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.heard = senderReport{mark: rtp.NTPMiddle(ntp), at: at}
 }
 
 // report adds what a receiver says of the source. The round trip is that between us and the receiver: our clock stands
@@ -76,7 +85,10 @@ func (t *Transport) heardRTCP(b []byte, plan *Plan, at time.Time) {
 		if info, ok := p.SenderInfo(); ok {
 			if ssrc, ok := p.SSRC(); ok {
 				if src := t.sources.find(ssrc); src != nil {
-					src.quality.passed(info.NTP, at)
+					src.quality.heardFrom(info.NTP, at)
+					if !t.live.Load().consumes {
+						src.quality.passed(info.NTP, at)
+					}
 				}
 			}
 		}

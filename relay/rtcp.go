@@ -31,10 +31,15 @@ func (p *port) rtcp(lv *live, b []byte, from netip.AddrPort, m *Meta) {
 	}
 	p.in.count(size)
 	if blind {
-		plan.passRTCP(original)
+		if !lv.consumes {
+			plan.passRTCP(original)
+		}
 		return
 	}
 	c.t.heardRTCP(b, plan, m.At)
+	if lv.consumes {
+		return
+	}
 	plan.passRTCP(original)
 	if len(plan.Routes) < 2 || plan.whole(c.t, b) {
 		if r := plan.owner(c.t, b); r != nil {

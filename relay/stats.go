@@ -56,6 +56,7 @@ type source struct {
 	route atomic.Uint64 // Route.ID; 0: none yet
 
 	packets, bytes        atomic.Uint64
+	octets                atomic.Uint64 // of the plain packets
 	duplicates, reordered atomic.Uint64
 	first, highest        atomic.Uint64 // extended sequence numbers
 	timestamp             atomic.Uint32

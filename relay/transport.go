@@ -39,6 +39,7 @@ type Transport struct {
 	tos       int // of the sockets
 	sdes      sdesKeys
 	dummies   timer // pierce-NAT
+	reports   timer // of our own RTCP
 	handshake timer // armed when an association may be able to start
 }
 
@@ -50,12 +51,13 @@ type localAddr struct {
 
 // live is the part of the settings that the packet path needs, as an immutable snapshot.
 type live struct {
-	gen     uint64 // changes when endpoint learning begins anew
-	opaque  bool
-	muxed   bool
-	natWait bool
-	dropIn  bool
-	rules   [2]rules
+	gen      uint64 // changes when endpoint learning begins anew
+	opaque   bool
+	muxed    bool
+	natWait  bool
+	dropIn   bool
+	consumes bool // RTCP ends here
+	rules    [2]rules
 }
 
 var emptyPlan = &Plan{}
@@ -73,6 +75,7 @@ func newTransport(h *Host, cfg TransportConfig) *Transport {
 	t.plan.Store(emptyPlan)
 	t.agent.t, t.agent.timer.run = t, t.agent.tick
 	t.dummies.run = t.pierce
+	t.reports.run = t.report
 	t.handshake.run = t.runDTLS
 	return t
 }
@@ -186,6 +189,7 @@ func (t *Transport) Apply(s Settings) error {
 	}
 	t.setTOS(s.TOS)
 	t.applied = s
+	t.configureReports(s.Reports, prev.Reports, now)
 	t.startDTLS()
 	if s.PierceNAT && (first || !prev.PierceNAT || s.Remote != prev.Remote) {
 		t.host.timers.arm(&t.dummies, now)
@@ -202,7 +206,7 @@ func relearns(a, b *Settings) bool {
 
 // snapshot makes the packet path's view of s. The learning window begins now, unless it goes on. t.mu is held.
 func (t *Transport) snapshot(s *Settings, now time.Time) *live {
-	lv := &live{gen: t.gen, opaque: s.Opaque, muxed: s.Muxed, natWait: s.NATWait, dropIn: s.DropIn}
+	lv := &live{gen: t.gen, opaque: s.Opaque, muxed: s.Muxed, natWait: s.NATWait, dropIn: s.DropIn, consumes: s.Reports > 0}
 	until := now.Add(learnWindow)
 	if old := t.live.Load(); old.gen == t.gen {
 		until = old.rules[RTP].until
@@ -292,6 +296,7 @@ func (t *Transport) Close() error {
 	}
 	t.closed = true
 	t.host.timers.arm(&t.dummies, time.Time{})
+	t.host.timers.arm(&t.reports, time.Time{})
 	t.host.timers.arm(&t.handshake, time.Time{})
 	t.agent.mu.Lock()
 	t.agent.stop()

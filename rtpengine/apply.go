@@ -16,7 +16,7 @@ import (
 // openRelay starts the relay for cfg.
 func openRelay(cfg *Config) (*relay.Host, error) {
 	rc := relay.Config{
-		Workers: cfg.Workers, TOS: cfg.TOS, Software: cfg.SoftwareID, Log: cfg.Log, Now: cfg.Now, IO: cfg.IO,
+		Workers: cfg.Workers, TOS: cfg.TOS, Software: cfg.SoftwareID, CNAME: cfg.InstanceID, Log: cfg.Log, Now: cfg.Now, IO: cfg.IO,
 		CertCipher: cfg.CertCipher, RSABits: cfg.RSAKeyBits, DTLSMTU: cfg.DTLSMTU,
 	}
 	for _, in := range cfg.Interfaces {
@@ -224,6 +224,9 @@ func (m *Media) settings() relay.Settings {
 	}
 	if l.Pass {
 		return passing(s)
+	}
+	if c.generateRTCP {
+		s.Reports = c.engine.cfg.RTCPInterval
 	}
 	if l.Mux.On {
 		s.Remote[relay.RTCP] = s.Remote[relay.RTP]

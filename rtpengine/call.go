@@ -33,6 +33,7 @@ type Call struct {
 	xmlrpc       string // xmlrpc-callback
 	tos          int    // relay.Settings.TOS
 	dropTraffic  bool
+	generateRTCP bool
 	learning     relay.Learning
 	aliveUntil   time.Time // no timeout before
 	sampled      time.Time // reception reports were taken
@@ -157,6 +158,9 @@ func (c *Call) follow(f *Flags) {
 	}
 	if f.DropTraffic != Unset {
 		c.dropTraffic = f.DropTraffic == On
+	}
+	if f.GenerateRTCP != Unset {
+		c.generateRTCP = f.GenerateRTCP == On
 	}
 	if f.Metadata != "" {
 		c.metadata = f.Metadata

@@ -125,8 +125,8 @@ func valueRows() []FlagRow {
 		FlagRow{Name: "start", Also: onWords, Note: "drop all RTP of the call", set: startDropping},
 		FlagRow{Name: "stop", Also: offWords, Note: "forward again; wins over start", set: turnTo(func(f *Flags) *OnOff { return &f.DropTraffic }, Off)})
 	of("generate-RTCP", inBoth,
-		FlagRow{Name: "on", Also: onWords[1:], Status: FlagRefused, Note: "own reports instead of RTCP passed on", set: turnTo(func(f *Flags) *OnOff { return &f.GenerateRTCP }, On)},
-		FlagRow{Name: "off", Also: offWords[1:], Status: FlagNoEffect, Note: "the default", set: turnTo(func(f *Flags) *OnOff { return &f.GenerateRTCP }, Off)})
+		FlagRow{Name: "on", Also: onWords[1:], Note: "own reports instead of RTCP passed on", set: turnTo(func(f *Flags) *OnOff { return &f.GenerateRTCP }, On)},
+		FlagRow{Name: "off", Also: offWords[1:], Note: "RTCP is passed on, the default", set: turnTo(func(f *Flags) *OnOff { return &f.GenerateRTCP }, Off)})
 	of("passthrough", inBoth,
 		FlagRow{Name: "on", Also: onWords[1:], Tier: 'C', Status: FlagNoEffect, Note: "audio is never touched", set: turnTo(func(f *Flags) *OnOff { return &f.Passthrough }, On)},
 		FlagRow{Name: "off", Also: offWords[1:], Tier: 'C', Status: FlagNoEffect, Note: "audio is never touched", set: turnTo(func(f *Flags) *OnOff { return &f.Passthrough }, Off)})

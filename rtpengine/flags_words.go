@@ -54,7 +54,7 @@ func wordRows() []FlagRow {
 		{Name: "full-rtcp-attribute", In: inSDP, Tier: 'B', Note: "a=rtcp with the address", set: turnOn(func(f *Flags) *bool { return &f.FullRTCPAttr })},
 		{Name: "no-rtcp-attribute", In: inSDP, Tier: 'B', Note: "no a=rtcp", set: turnOn(func(f *Flags) *bool { return &f.NoRTCPAttr })},
 		{Name: "generate-mid", In: inSDP, Tier: 'B', Note: "a=mid where it is missing", set: turnOn(func(f *Flags) *bool { return &f.GenerateMID })},
-		{Name: "generate-RTCP", In: inBoth, Tier: 'B', Status: FlagRefused, Note: "as generate-RTCP=on", set: turnTo(func(f *Flags) *OnOff { return &f.GenerateRTCP }, On)},
+		{Name: "generate-RTCP", In: inBoth, Tier: 'B', Note: "as generate-RTCP=on", set: turnTo(func(f *Flags) *OnOff { return &f.GenerateRTCP }, On)},
 		{Name: "mirror-RTCP", Also: []string{"RTCP-mirror"}, In: InSubscribe, Tier: 'C', Note: "RTCP of the subscriber goes to the source", set: turnOn(func(f *Flags) *bool { return &f.MirrorRTCP })},
 
 		// Codecs and text.

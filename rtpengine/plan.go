@@ -94,7 +94,8 @@ func (s *subscription) sink() (relay.Sink, bool) {
 		k.MID, k.MIDExt = to.MID, uint8(to.MIDExt)
 	}
 	k.Passthrough = from.SDES.Chosen && to.SDES.Chosen && from.SDES.Recv.Equal(to.SDES.Send) &&
-		!from.Flags.Recrypt && !to.Flags.Recrypt && k.PTMap == nil && k.ExtMap == nil && k.MID == "" && s.from.party.noPayloadEdits()
+		!from.Flags.Recrypt && !to.Flags.Recrypt && k.PTMap == nil && k.ExtMap == nil && k.MID == "" &&
+		!s.from.party.call.generateRTCP && s.from.party.noPayloadEdits()
 	return k, true
 }
 

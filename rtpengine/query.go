@@ -295,6 +295,7 @@ func (m *Media) flagWords() []string {
 	w.when(l.ICE.On && l.ICE.RemoteLite, "ICE-lite peer")
 	w.when(l.ICE.On && l.ICE.Lite, "ICE-lite self")
 	w.when(l.Protocol.IsAVPF(), "RTCP feedback")
+	w.when(l.rtp() && m.party.call.generateRTCP, "RTCP generator")
 	w.when(m.echo == echoBack, "echo")
 	w.when(m.echo == echoDiscard, "blackhole")
 	return w
