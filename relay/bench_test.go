@@ -99,3 +99,19 @@ func BenchmarkSocket(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkPorts takes a pair and gives it back in a range of which every port has been used and rests, as after a
+// busy hour.
+func BenchmarkPorts(b *testing.B) {
+	p, r := newPortPool(DefaultRest, time.Now), testRange(30000, 40000)
+	for port := r.min; port <= r.max; port++ {
+		p.release(port)
+	}
+	for b.Loop() {
+		port, ok := p.take(r, 2)
+		if !ok {
+			b.Fatal("no ports")
+		}
+		p.release(port, port+1)
+	}
+}

@@ -26,6 +26,18 @@ type portRange struct {
 
 func (r *portRange) has(p int) bool { return p >= r.min && p <= r.max && !r.excluded.has(p) }
 
+// mask has the bits of the range's ports in word w of a set.
+func (r *portRange) mask(w int) uint64 {
+	mask := ^r.excluded[w]
+	if w == r.min>>6 {
+		mask &= ^uint64(0) << (r.min & 63)
+	}
+	if w == r.max>>6 {
+		mask &= ^uint64(0) >> (63 - r.max&63)
+	}
+	return mask
+}
+
 // portPool hands out the ports of one local address. Interfaces that share the address share the pool.
 //
 // A port that was given back rests: it is not handed out again for the rest period, so that a new call does not hear
@@ -39,18 +51,32 @@ type portPool struct {
 	mu      sync.Mutex
 	used    portSet
 	resting portSet
-	queue   []restingPort // oldest first; entries whose port has been taken meanwhile are stale
-	freed   map[int]time.Time
-	last    int // the port handed out last
+	queue   [1 << 16]restingPort // of the resting ports; [0] is the ring's anchor: next is the oldest, prev the newest
+	last    int                  // the port handed out last
 }
 
+// restingPort is a link of the ring in which ports rest, in the order in which they were given back.
 type restingPort struct {
-	port  int
-	since time.Time
+	prev, next uint16
+	since      int64 // Unix nanoseconds
 }
 
 func newPortPool(rest time.Duration, now func() time.Time) *portPool {
-	return &portPool{rest: rest, now: now, freed: map[int]time.Time{}}
+	return &portPool{rest: rest, now: now}
+}
+
+// lie puts a port to rest, rise ends that.
+func (p *portPool) lie(port int, now int64) {
+	newest := p.queue[0].prev
+	p.queue[port] = restingPort{prev: newest, since: now}
+	p.queue[newest].next, p.queue[0].prev = uint16(port), uint16(port)
+	p.resting.add(port)
+}
+
+func (p *portPool) rise(port int) {
+	q := p.queue[port]
+	p.queue[q.prev].next, p.queue[q.next].prev = q.next, q.prev
+	p.resting.remove(port)
 }
 
 // take marks n ports (1, or 2 for an even one and the next) as used and returns the first. Where to look begins at
@@ -72,25 +98,37 @@ func (p *portPool) take(r *portRange, n int) (int, bool) {
 	}
 	for i := port; i < port+n; i++ {
 		p.used.add(i)
-		p.resting.remove(i)
-		delete(p.freed, i)
+		if p.resting.has(i) {
+			p.rise(i)
+		}
 	}
 	p.last = port
 	return port, true
 }
 
-// search looks for free ports that begin at an even (parity 0) or odd one.
+// evens has the bits of even ports set: a pair's first port, as its second is the next bit of the same word.
+const evens = 0x5555555555555555
+
+// search looks for free ports that begin at an even (parity 0) or odd one. It reads 64 ports at a time: in a range of
+// which most ports are used or rest, looking at each of them would cost more than opening the socket.
 func (p *portPool) search(r *portRange, n, parity int) (int, bool) {
-	first := r.min + (r.min+parity)&1
-	if first > r.max {
-		return 0, false
-	}
-	count := (r.max-first)/2 + 1
-	start := rand.IntN(count)
-	for i := range count {
-		port := first + 2*((start+i)%count)
-		if p.available(r, port, n, true) {
-			return port, true
+	start := (r.min + rand.IntN(r.max-r.min+1)) &^ 1 // never between the two of a pair
+	first, words := start>>6, r.max>>6-r.min>>6+1
+	above := ^uint64(0) << (start & 63)
+	for i := range words + 1 {
+		w := r.min>>6 + (first-r.min>>6+i)%words
+		free := r.mask(w) &^ (p.used[w] | p.resting[w])
+		switch i { // the start's word comes twice: its upper ports first, its lower ones last
+		case 0:
+			free &= above
+		case words:
+			free &^= above
+		}
+		if n == 2 {
+			free &= free >> 1
+		}
+		if free &= evens << parity; free != 0 {
+			return w<<6 + bits.TrailingZeros64(free), true
 		}
 	}
 	return 0, false
@@ -98,11 +136,8 @@ func (p *portPool) search(r *portRange, n, parity int) (int, bool) {
 
 // oldest is the port that has rested longest of those that would do.
 func (p *portPool) oldest(r *portRange, n int) (int, bool) {
-	for _, q := range p.queue {
-		if !p.freed[q.port].Equal(q.since) {
-			continue
-		}
-		port := q.port
+	for q := p.queue[0].next; q != 0; q = p.queue[q].next {
+		port := int(q)
 		if n == 2 {
 			port &^= 1
 		}
@@ -127,32 +162,20 @@ func (p *portPool) release(ports ...int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.expire()
-	now := p.now()
+	now := p.now().UnixNano()
 	for _, port := range ports {
 		p.used.remove(port)
 		if p.rest > 0 {
-			p.resting.add(port)
-			p.freed[port] = now
-			p.queue = append(p.queue, restingPort{port, now})
+			p.lie(port, now)
 		}
 	}
 }
 
 // expire ends the rest of those that had it.
 func (p *portPool) expire() {
-	now, n := p.now(), 0
-	for _, q := range p.queue {
-		if now.Sub(q.since) < p.rest {
-			break
-		}
-		n++
-		if p.freed[q.port].Equal(q.since) {
-			p.resting.remove(q.port)
-			delete(p.freed, q.port)
-		}
-	}
-	if p.queue = p.queue[n:]; len(p.queue) == 0 {
-		p.queue = nil
+	now := p.now().UnixNano()
+	for q := p.queue[0].next; q != 0 && now-p.queue[q].since >= int64(p.rest); q = p.queue[0].next {
+		p.rise(int(q))
 	}
 }
 
@@ -161,14 +184,7 @@ func (p *portPool) count(r *portRange) (total, used, last int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for i := r.min >> 6; i <= r.max>>6; i++ {
-		mask := ^uint64(0)
-		if i == r.min>>6 {
-			mask &= ^uint64(0) << (r.min & 63)
-		}
-		if i == r.max>>6 {
-			mask &= ^uint64(0) >> (63 - r.max&63)
-		}
-		mask &^= r.excluded[i]
+		mask := r.mask(i)
 		total += bits.OnesCount64(mask)
 		used += bits.OnesCount64(mask & p.used[i])
 	}

@@ -90,7 +90,7 @@ func TestPortRest(t *testing.T) {
 	}
 	p.release(c, c+1)
 	now = now.Add(30 * time.Second)
-	if got := take(); got != c || p.resting.has(c) || len(p.freed) != 0 || len(p.queue) != 0 {
-		t.Errorf("got %d, want the rested %d; %v %v", got, c, p.freed, p.queue)
+	if got := take(); got != c || p.resting != (portSet{}) || p.queue[0].next != 0 || p.queue[0].prev != 0 {
+		t.Errorf("got %d, want the rested %d; the ring is %v", got, c, p.queue[0])
 	}
 }
