@@ -176,6 +176,10 @@ func (v *view) Browsers() bool  { return v.Listen.WS.On || v.Listen.WSS.On }
 func (v *view) DualStack() bool { return v.Listen.IPv4.Address != "" && v.Listen.IPv6.Address != "" }
 func (v *view) Database() bool  { return v.Storage.Kind != "memory" }
 func (v *view) OldSQL() bool    { return v.OpenSIPS == "3.4" } // its SQL functions live in avpops
+
+// DeleteNamesSender tells whether the rtpengine module puts a from-tag into deletes.
+func (v *view) DeleteNamesSender() bool { return v.OpenSIPS == "3.4" }
+
 func (v *view) Digest() bool {
 	for _, d := range v.Domains {
 		if d.Registration == "digest" {

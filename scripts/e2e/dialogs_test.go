@@ -531,3 +531,23 @@ func TestGateway(t *testing.T) {
 		})
 	})
 }
+
+// TestRoomMessage sends one MESSAGE to an address that a page and a phone share, as the conference does: both get it.
+func TestRoomMessage(t *testing.T) {
+	onEachProxy(t, "modern", true, func(s *stage) {
+		p, a := s.phone(guest, false), s.agent(guest, firstHz, false)
+		from := s.agent(alice, secondHz, false)
+		s.sip(nil, "message", from, guest.aor(), "here I am")
+		m, err := p.await(s.ctx, "MESSAGE", func(m *message) bool { return m.code() == 0 && m.method() == "MESSAGE" })
+		s.must(err)
+		s.must(p.send(reply(m, 200, "OK")))
+		if m.body != "here I am" {
+			s.Errorf("the phone got %q", m.body)
+		}
+		s.until("the page gets the message", 5*time.Second, func() (bool, string) {
+			var got []string
+			s.sip(&got, "messages", a)
+			return len(got) == 1 && got[0] == "here I am", strings.Join(got, ", ")
+		})
+	})
+}
