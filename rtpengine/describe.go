@@ -141,7 +141,11 @@ func (n *negotiation) address(m *sdp.Media, p *pair, at relay.Local) {
 	m.Port = at.Ports[relay.RTP]
 	c := sdp.ConnectionTo(n.shown(at))
 	if p.a.Hold && !n.f.Replace.ZeroAddress && !p.b.ICE.On {
-		c = sdp.Connection{Family: sdp.IP4, Address: "0.0.0.0", Addr: netip.IPv4Unspecified()}
+		zero := netip.IPv4Unspecified()
+		if familyOf(c.Addr) == sdp.IP6 {
+			zero = netip.IPv6Unspecified()
+		}
+		c = sdp.ConnectionTo(zero)
 	}
 	m.Connections = []sdp.Connection{c}
 }

@@ -95,6 +95,7 @@ func recoding(c *sdp.Codec) *recodeTable {
 func lawWanted(spec string, offered []sdp.Codec) (sdp.Codec, bool) {
 	for _, pt := range []uint8{0, 8} {
 		if c, _ := sdp.StaticCodec(pt); specsMatch([]string{spec}, &c) {
+			c.Name, _, _ = strings.Cut(spec, "/") // in the operator's spelling
 			return c, slices.ContainsFunc(offered, func(o sdp.Codec) bool { return otherLaw(&o) != "" })
 		}
 	}

@@ -350,12 +350,17 @@ func (r *reporter) sources(parties []*Participant) *ng.Dict {
 	if s := r.call.engine.cfg.SSRCReporting; s == "none" || s == "inline" {
 		return d
 	}
+	seen := map[uint32]bool{}
 	for _, p := range parties {
 		for _, m := range p.Medias {
 			if m.local == nil {
 				continue
 			}
 			for _, src := range r.statusOf(m.local.t).SSRCs {
+				if seen[src.SSRC] {
+					continue // two parties of merged calls may have chosen the same
+				}
+				seen[src.SSRC] = true
 				sub := &ng.Dict{}
 				r.ssrc(sub, &src)
 				d.AddDict(strconv.FormatUint(uint64(src.SSRC), 10), sub)
