@@ -266,7 +266,7 @@ var refusedOptions = []option{
 	{name: "nftables-stop", kind: boolean, tier: 'C', status: refused, help: "remove the kernel module's rules and exit"},
 	{name: "nftables-status", kind: boolean, tier: 'C', status: refused, help: "check the kernel module's rules and exit"},
 	{name: "codecs", kind: boolean, tier: 'C', status: refused, help: "list the codecs that can be transcoded and exit"},
-	{name: "transcode-config", kind: text, arg: "PREFIX", tier: 'B', status: refused, help: "sections of the config file with transcoding rules"},
+	{name: "transcode-config", kind: text, arg: "PREFIX", tier: 'B', status: accepted, help: "sections of the config file with preferences among transcodings; only G.711 is transcoded, which has none"},
 	{name: "redis", short: "r", kind: text, arg: "[PW@]IP:PORT/DB", tier: 'B', status: refused, help: "keep calls in Redis"},
 	{name: "redis-write", short: "w", kind: text, arg: "[PW@]IP:PORT/DB", tier: 'B', status: refused, help: "keep calls in Redis, the writable node"},
 	{name: "redis-subscribe", kind: text, arg: "[PW@]IP:PORT[/DB]", tier: 'C', status: refused, help: "follow other nodes' calls in Redis"},
