@@ -116,7 +116,7 @@ func (e *env) app() *cli.App {
 		},
 	}
 	app.Commands = append(app.Commands, e.messageCommands()...)
-	app.Commands = append(app.Commands, e.samplesCommand(), e.flagsCommand(), e.matrixCommand(), e.callCommand(), e.recordCommand(), e.replayCommand())
+	app.Commands = append(app.Commands, e.samplesCommand(), e.flagsCommand(), e.matrixCommand(), e.callCommand(), e.recordCommand(), e.replayCommand(), e.benchCommand())
 	app.Commands = append(app.Commands, e.docCommands()...)
 	e.finish(app.Commands)
 	return app
