@@ -94,7 +94,12 @@ func (d *Dict) Value(key string) Value {
 }
 
 // Add appends an entry.
-func (d *Dict) Add(key string, v Value) { d.entries = append(d.entries, Entry{key, v}) }
+func (d *Dict) Add(key string, v Value) {
+	if d.entries == nil {
+		d.entries = make([]Entry, 0, 8) // few have less; growing from one would copy three times
+	}
+	d.entries = append(d.entries, Entry{key, v})
+}
 
 // AddString, AddInt append an entry of that kind.
 func (d *Dict) AddString(key, s string)       { d.Add(key, String(s)) }

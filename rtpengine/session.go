@@ -1,6 +1,8 @@
 package rtpengine
 
 import (
+	"bytes"
+	"hash/maphash"
 	"strconv"
 
 	"rtpsidecar/sdp"
@@ -12,7 +14,7 @@ type printed struct {
 	origin  sdp.Origin
 	name    string
 	version uint64
-	body    string // the last body
+	sum     uint64 // of the last body
 	count   bool   // replace SDP-version is in force: version counts
 }
 
@@ -51,20 +53,18 @@ func liveConnection(s *sdp.Session) (sdp.Connection, bool) {
 	return sdp.Connection{}, false
 }
 
-// number prints the body with the version of o= counted where that was asked for: one more whenever anything but the
-// version differs from the last body.
+// number prints the body with the version of o= counted where that was asked for: one more whenever anything but o=
+// differs from the last body.
 func (o *printed) number(out *sdp.Session, f *Flags) []byte {
 	w := f.Replace
-	received := out.Origin.Version
-	out.Origin.Version = "0"
-	body := string(appendBody(nil, out, f))
-	changed := o.seen && o.body != body
-	o.seen, o.body = true, body
-	out.Origin.Version = received
+	body := appendBody(nil, out, f)
+	sum := maphash.Bytes(bodySeed, afterOrigin(body))
+	changed := o.seen && o.sum != sum
+	o.seen, o.sum = true, sum
 	if w.SDPVersion || w.OriginFull || w.ForceIncrementSDPVersion {
 		switch {
 		case !o.count:
-			v, err := strconv.ParseUint(received, 10, 64)
+			v, err := strconv.ParseUint(out.Origin.Version, 10, 64)
 			if err != nil {
 				v = 1
 			}
@@ -76,10 +76,25 @@ func (o *printed) number(out *sdp.Session, f *Flags) []byte {
 			o.version++
 		}
 		out.Origin.Version = strconv.FormatUint(o.version, 10)
+		body = appendBody(body[:0], out, f)
 	}
-	return appendBody(nil, out, f)
+	return body
+}
+
+// bodySeed is for sums of bodies: to tell whether one changed, a call need not keep it.
+var bodySeed = maphash.MakeSeed()
+
+// afterOrigin is what follows the first two lines, v= and o=, of a body that we printed.
+func afterOrigin(body []byte) []byte {
+	for range 2 {
+		body = body[bytes.IndexByte(body, '\n')+1:]
+	}
+	return body
 }
 
 func appendBody(dst []byte, s *sdp.Session, f *Flags) []byte {
+	if len(f.Edits) == 0 {
+		return sdp.Append(dst, s)
+	}
 	return sdp.AppendEdited(dst, sdp.Append(nil, s), f.Edits)
 }
