@@ -237,7 +237,7 @@ func TestCallErrors(t *testing.T) {
 		{"certificate", []string{"--proxy", p.url("tls"), "--as", "alice@lab.example", "c@d"}, 1, "certificate"},
 		{"certificate of WSS", []string{"--proxy", p.url("wss"), "--as", "alice@lab.example", "c@d"}, 1, "certificate"},
 		{"nobody calls", []string{"--answer", "--wait", "50ms", "--insecure", "--proxy", p.url("tls"), "--as", "alice@lab.example", "--password", "secret"}, 1, "nobody called in 50ms"},
-		{"scheme", []string{"--proxy", "sctp:127.0.0.1", "--as", "a@b", "c@d"}, 1, "a proxy begins with"},
+		{"scheme", []string{"--proxy", "sctp:127.0.0.1", "--as", "a@b", "c@d"}, 1, "a proxy is named by"},
 		{"no sound file", []string{"--proxy", p.url("udp"), "--as", "a@b", "--play", "main.go", "c@d"}, 1, "not a WAV file"},
 	} {
 		out, errOut, status := l.run(append([]string{"call"}, tt.args...)...)

@@ -2,9 +2,9 @@ package main
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 
+	"github.com/cpuguy83/go-md2man/v2/md2man"
 	"github.com/urfave/cli/v2"
 
 	"rtpsidecar/rtpengine"
@@ -126,18 +126,24 @@ func (e *env) docCommands() []*cli.Command {
 	}
 }
 
-// manual writes the page that cli makes of the commands. Their descriptions are examples, which are set as code.
+// manual writes the page that cli makes of the commands, and the examples of all of them.
 func (e *env) manual(c *cli.Context) error {
 	app := e.app()
 	app.Setup()
-	app.Commands = slices.DeleteFunc(app.Commands, func(c *cli.Command) bool { return c.Name == "help" })
-	write := app.ToMan
-	if c.Bool("markdown") {
-		write = app.ToMarkdown
-	}
-	page, err := write()
+	page, err := app.ToMarkdown()
 	if err != nil {
 		return err
+	}
+	page = strings.TrimSpace(page) + "\n\n# EXAMPLES\n"
+	for _, command := range app.Commands {
+		for _, sub := range append([]*cli.Command{command}, command.Subcommands...) {
+			if _, lines, ok := strings.Cut(sub.Description, "Examples:\n\n"); ok {
+				page += "\n```\n" + strings.ReplaceAll(lines, "\n   ", "\n")[3:] + "\n```\n"
+			}
+		}
+	}
+	if !c.Bool("markdown") {
+		page = string(md2man.Render([]byte("% sidecar-lab 1\n\n" + page)))
 	}
 	_, err = fmt.Fprint(e.stdout, page)
 	return err

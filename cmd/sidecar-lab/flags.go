@@ -51,7 +51,7 @@ func (e *env) flagsCommand() *cli.Command {
 				Description: "An argument that names a file or a directory is read as an OpenSIPS or Kamailio configuration; all files belong\n" +
 					"together. Anything else is part of one flag string. The exit status is 1 where an error was found, with --strict\n" +
 					"also for a warning.\n\n" +
-					examples(`sidecar-lab flags lint "RTP/AVP replace-orgin ICE=remove"`,
+					examples(`sidecar-lab flags lint "RTP/AVP replace-origni ICE=remove"`,
 						`sidecar-lab flags lint --command answer "rtcp-mux-demux RTP/AVP"`,
 						`sidecar-lab flags lint --command offer --from phone --to browser "RTP/SAVPF ICE=force"`,
 						"sidecar-lab flags lint /etc/opensips/opensips.cfg", "sidecar-lab flags lint --json /etc/kamailio/"),

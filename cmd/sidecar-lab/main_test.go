@@ -329,8 +329,8 @@ func TestFlagsCommands(t *testing.T) {
 func TestFlagsLint(t *testing.T) {
 	l := newLab(t)
 	wants(t, l.must("flags", "lint", "RTP/AVP replace-origin ICE=remove"), "nothing to complain about")
-	out, _, status := l.run("flags", "lint", "RTP/AVP", "replace-orgin")
-	wants(t, out, "    RTP/AVP replace-orgin\n            ^^^^^^^^^^^^^\n", "did you mean replace-origin?", "1 errors, 0 warnings")
+	out, _, status := l.run("flags", "lint", "RTP/AVP", "replace-origni")
+	wants(t, out, "    RTP/AVP replace-origni\n            ^^^^^^^^^^^^^^\n", "did you mean replace-origin?", "1 errors, 0 warnings")
 	if status != 1 {
 		t.Errorf("status %d", status)
 	}
@@ -355,7 +355,7 @@ func TestFlagsLint(t *testing.T) {
 
 func TestDocumentation(t *testing.T) {
 	l := newLab(t)
-	wants(t, l.must("man"), ".TH", "offer", "flags")
+	wants(t, l.must("man"), ".TH", "offer", "flags", "EXAMPLES", "sidecar-lab matrix")
 	wants(t, l.must("man", "--markdown"), "## offer")
 	wants(t, l.must("version"), "sidecar-lab ")
 	wants(t, l.must("help"), "COMMANDS:", "matrix")

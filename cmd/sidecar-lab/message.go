@@ -79,7 +79,7 @@ var verbExamples = map[string][]string{
 	"list":       {"sidecar-lab list limit=100"},
 	"ping":       {"sidecar-lab ping --target ws://127.0.0.1:2225/"},
 	"statistics": {"sidecar-lab statistics --json | jq .reply.statistics.currentstatistics"},
-	"cli":        {"sidecar-lab cli 'body=[list totals]'", "sidecar-lab raw '{\"command\":\"cli\",\"body\":\"list totals\"}'"},
+	"cli":        {"sidecar-lab cli list totals"},
 }
 
 func (e *env) messageCommand(row *rtpengine.FlagRow) *cli.Command {
@@ -96,7 +96,7 @@ func (e *env) messageCommand(row *rtpengine.FlagRow) *cli.Command {
 			&cli.StringFlag{Name: "sdp", Usage: "`BODY`: a file, - for standard input, or a sample (see samples)"},
 			&cli.BoolFlag{Name: "explain", Aliases: []string{"e"}, Usage: "say for each change which flag and which RFC is behind it"},
 			&cli.BoolFlag{Name: "body", Usage: "print the rewritten body and nothing else"},
-			&cli.BoolFlag{Name: "diff", Usage: "print the comparison and nothing else"},
+			&cli.BoolFlag{Name: "diff", Usage: "print the comparison and nothing else (but for --explain)"},
 			&cli.BoolFlag{Name: "no-lint", Usage: "do not check the flags first"})
 	}
 	flags = append(flags, &cli.BoolFlag{Name: "json", Usage: "print all of it as one JSON object"})
@@ -104,12 +104,15 @@ func (e *env) messageCommand(row *rtpengine.FlagRow) *cli.Command {
 	if lines == nil {
 		lines = []string{"sidecar-lab " + verb(command)}
 	}
-	usage := row.Note
+	usage, argsUsage := row.Note, "[FLAGS...]"
+	if command == "cli" {
+		argsUsage = "LINE..."
+	}
 	if row.Effective() == rtpengine.FlagRefused {
 		usage = "refused by rtpsidecar: " + usage
 	}
 	return &cli.Command{
-		Name: verb(command), Usage: usage, ArgsUsage: "[FLAGS...]", Category: "messages", Flags: flags, Description: examples(lines...),
+		Name: verb(command), Usage: usage, ArgsUsage: argsUsage, Category: "messages", Flags: flags, Description: examples(lines...),
 		BashComplete: func(c *cli.Context) { e.completeFlags(c, command) },
 		Action:       func(c *cli.Context) error { return e.message(c, command) },
 	}
@@ -131,6 +134,10 @@ func (e *env) request(c *cli.Context, command, body string) *ng.Dict {
 	d := new(ng.Dict)
 	d.AddString("command", command)
 	flags := flagString(c)
+	if command == "cli" { // the console's line, not flags
+		d.AddString("body", flags)
+		return d
+	}
 	words, _ := flaglint.Split(flags)
 	given := func(key string) bool {
 		return slices.ContainsFunc(words, func(w flaglint.Word) bool { return strings.HasPrefix(w.Text, key+"=") })
@@ -218,6 +225,10 @@ func (e *env) message(c *cli.Context, command string) error {
 		fmt.Fprint(e.stdout, made)
 	case c.Bool("diff"):
 		e.writeDiff(res.Diff)
+		if c.Bool("explain") {
+			e.heading("why")
+			e.writeChanges(res.Changes)
+		}
 	default:
 		e.writeReply(c, res, reply, made, source, elapsed)
 	}

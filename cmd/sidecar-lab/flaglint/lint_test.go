@@ -62,7 +62,7 @@ func TestFlags(t *testing.T) {
 
 func TestSuggestions(t *testing.T) {
 	for flags, want := range map[string]string{
-		"ICE=remvoe": "ICE=remove", "replace-orgin": "replace-origin", "trust-adress": "trust-address", "rtcp-mux-demuxx": "rtcp-mux-demux",
+		"ICE=remvoe": "ICE=remove", "replace-origni": "replace-origin", "trust-adrdess": "trust-address", "rtcp-mux-demuxx": "rtcp-mux-demux",
 		"SDES-only-AES_CM_128_HMAC_SHA_80": "AES_CM_128_HMAC_SHA1_80", "codec=[strp=[opus]]": "codec=strip",
 	} {
 		got := Flags(flags, Options{Commands: []string{"offer"}})
@@ -143,13 +143,13 @@ func TestTemplates(t *testing.T) {
 func TestConfigFollowsVariables(t *testing.T) {
 	got := Config([]File{
 		{"main.cfg", "route {\n\troute(flags);\n\trtpengine_offer($var(f), , $var(x));\n}\n"},
-		{"flags.cfg", "route[flags] {\n\t$var(f) = $var(g) + \" trust-adress\";\n\t$var(g) = 'RTP/AVP ICE=of';\n}\n"},
+		{"flags.cfg", "route[flags] {\n\t$var(f) = $var(g) + \" trust-adrdess\";\n\t$var(g) = 'RTP/AVP ICE=of';\n}\n"},
 	})
 	var at []string
 	for _, f := range got {
 		at = append(at, fmt.Sprintf("%s:%d %s", f.File, f.Line, f.Word))
 	}
-	if want := []string{"flags.cfg:2 trust-adress", "flags.cfg:3 ICE=of"}; !slices.Equal(at, want) {
+	if want := []string{"flags.cfg:2 trust-adrdess", "flags.cfg:3 ICE=of"}; !slices.Equal(at, want) {
 		t.Errorf("got %q, want %q", at, want)
 	}
 }

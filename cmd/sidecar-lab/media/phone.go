@@ -27,7 +27,6 @@ type phone struct {
 	rtp, rtcp *net.UDPConn
 	addr      netip.AddrPort
 	own       []sdp.Crypto // offered, or the one answered
-	tag       int          // of the crypto line in use
 	pt        atomic.Uint32
 	sent      atomic.Uint64
 	ssrc      uint32

@@ -26,6 +26,8 @@ import (
 	"github.com/ghettovoice/gosip/transport"
 )
 
+var errScheme = errors.New("a proxy is named by udp, tcp, tls, ws or wss and a colon before its address")
+
 // maxMessage bounds a SIP message, head and body.
 const maxMessage = 1 << 16
 
@@ -57,7 +59,7 @@ func open(ctx context.Context, proxy string, local netip.Addr, conf *tls.Config,
 	l := &link{logger: logger, trace: trace, msgs: make(chan sip.Message), errs: make(chan error), canceled: make(chan struct{}), done: make(chan struct{})}
 	scheme, rest, ok := strings.Cut(proxy, ":")
 	if !ok {
-		return nil, fmt.Errorf("proxy %q: a proxy begins with udp:, tcp:, tls:, ws: or wss:", proxy)
+		return nil, fmt.Errorf("proxy %q: %w", proxy, errScheme)
 	}
 	l.network = strings.ToUpper(scheme)
 	var err error
@@ -67,7 +69,7 @@ func open(ctx context.Context, proxy string, local netip.Addr, conf *tls.Config,
 	case "ws", "wss":
 		err = l.dialWebSocket(ctx, proxy, conf)
 	default:
-		err = errors.New("a proxy begins with udp:, tcp:, tls:, ws: or wss:")
+		err = errScheme
 	}
 	if err != nil {
 		return nil, fmt.Errorf("proxy %q: %w", proxy, err)
