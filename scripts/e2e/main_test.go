@@ -135,7 +135,7 @@ func deployEach(t *testing.T, d deployment, browser bool, f func(*stage)) {
 	}
 	for _, p := range programs {
 		t.Run(p.name, func(t *testing.T) {
-			if !p.opensips() {
+			if !programs[0].opensips() {
 				t.Log("NOT TESTED HERE: no OpenSIPS on this machine; the flows run through Kamailio with an equivalent configuration")
 			}
 			f(newStage(t, p, d, browser))
