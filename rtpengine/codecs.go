@@ -8,8 +8,9 @@ import (
 	"rtpsidecar/sdp"
 )
 
-// Codec lists: what of an offer is shown to the receiver, and what of its answer to the offerer. Nothing is transcoded,
-// so only codecs that both sides name can be in use; flags that ask for more are counted in missing.
+// Codec lists: what of an offer is shown to the receiver, and what of its answer to the offerer. Only the two
+// laws of G.711 are turned into each other (g711.go); else only codecs that both sides name can be in use, and flags that
+// ask for more are counted in missing.
 //
 // Where the rules are not in RFC 3264 they are observed behaviour of rtpengine 26.
 

@@ -34,7 +34,8 @@ Tier A is what a usual OpenSIPS or Kamailio installation needs, B is common, C i
 - Signalling templates of the configuration are flag strings too: the one named ` + "`default`" + `, then the one named like the
   command, then what the key ` + "`template`" + ` names. The request's own keys are stronger than all of them.
 - Words that the protocol does not have are logged and counted; they are no error.
-- What would need audio to be decoded or encoded is not done by half: a codec that would have to be transcoded is not
+- PCMU and PCMA are turned into each other where the flags ask for it, or where the two sides have nothing else in
+  common. What would need audio to be decoded or encoded is not done by half: another codec that would have to be transcoded is not
   announced, and the reply names it in the key ` + "`warning`" + `.
 `
 

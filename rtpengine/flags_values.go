@@ -180,13 +180,13 @@ func codecRows() []FlagRow {
 	}
 	rows := []FlagRow{
 		list("strip", 'A', inBoth|inNew, func(f *Flags) *[]string { return &f.Codec.Strip }, "removed; all or full: everything but what offer and except name"),
-		list("mask", 'A', inNew, func(f *Flags) *[]string { return &f.Codec.Mask }, "hidden from the receiver; answered to the sender only where no transcoding is needed"),
-		list("consume", 'B', inNew, func(f *Flags) *[]string { return &f.Codec.Consume }, "as mask"),
-		list("accept", 'B', inBoth|inNew, func(f *Flags) *[]string { return &f.Codec.Accept }, "offered on; answered to the sender only where no transcoding is needed"),
+		list("mask", 'A', inNew, func(f *Flags) *[]string { return &f.Codec.Mask }, "hidden from the receiver; answered to the sender where no transcoding is needed, or PCMU and PCMA are turned into each other"),
+		list("consume", 'B', inNew, func(f *Flags) *[]string { return &f.Codec.Consume }, "as mask, and answered to the sender where mask would be"),
+		list("accept", 'B', inBoth|inNew, func(f *Flags) *[]string { return &f.Codec.Accept }, "offered on; answered to the sender where no transcoding is needed, or PCMU and PCMA are turned into each other"),
 		list("offer", 'B', inNew, func(f *Flags) *[]string { return &f.Codec.Offer }, "with strip or mask of all: what stays, in this order"),
 		list("except", 'B', inNew, func(f *Flags) *[]string { return &f.Codec.Except }, "with strip or mask of all: what stays, where it is"),
 		list("ignore", 'C', InOffer, func(f *Flags) *[]string { return &f.Codec.Ignore }, "offered on, never answered to the sender"),
-		list("transcode", 'A', inNew, func(f *Flags) *[]string { return &f.Codec.Transcode }, "not announced unless it was offered; the reply names it in warning"),
+		list("transcode", 'A', inNew, func(f *Flags) *[]string { return &f.Codec.Transcode }, "PCMU and PCMA are made of each other; others are not announced unless they were offered, and the reply names them in warning"),
 		list("set", 'B', inNew, func(f *Flags) *[]string { return &f.Codec.Set }, "options of encoders; nothing is encoded"),
 	}
 	for i, name := range []string{"mask", "consume", "accept", "transcode", "set"} {

@@ -28,7 +28,7 @@ func wordRows() []FlagRow {
 		{Name: "directional", In: inPick | InConnect, Tier: 'A', Note: "honour from-tag", set: turnOn(func(f *Flags) *bool { return &f.Directional })},
 		{Name: "bidirectional", In: InPublish | InSubscribe | InConnect | InMesh, Tier: 'C', Note: "media both ways", set: turnOn(func(f *Flags) *bool { return &f.Bidirectional })},
 		{Name: "unsubscribe", In: InMesh, Tier: 'C', Note: "end what mesh set up", set: turnOn(func(f *Flags) *bool { return &f.Unsubscribe })},
-		{Name: "egress", In: InSubscribe, Tier: 'C', Note: "subscribe to what the party receives", set: turnOn(func(f *Flags) *bool { return &f.Egress })},
+		{Name: "egress", In: InSubscribe, Tier: 'C', Note: "subscribe to what the party's side of the call puts out: what it sends, as nothing is mixed or played", set: turnOn(func(f *Flags) *bool { return &f.Egress })},
 		{Name: "inactive", In: InSubscribe, Tier: 'B', Note: "a=inactive in the offer to the subscriber", set: turnOn(func(f *Flags) *bool { return &f.Inactive })},
 		{Name: "SIPREC", In: InSubscribe, Tier: 'A', Note: "labels and tag-medias for a recorder", set: turnOn(func(f *Flags) *bool { return &f.SIPREC })},
 		{Name: "to-tag", In: InDelete | InAnswer, Tier: 'A', Note: "honour the to-tag in delete", set: turnOn(func(f *Flags) *bool { return &f.ForceToTag })},
@@ -58,7 +58,7 @@ func wordRows() []FlagRow {
 		{Name: "mirror-RTCP", Also: []string{"RTCP-mirror"}, In: InSubscribe, Tier: 'C', Note: "RTCP of the subscriber goes to the source", set: turnOn(func(f *Flags) *bool { return &f.MirrorRTCP })},
 
 		// Codecs and text.
-		{Name: "always-transcode", In: inBoth, Tier: 'B', Status: FlagDiffers, Note: "nothing is transcoded; the reply says so", set: turnOn(func(f *Flags) *bool { return &f.Codec.AlwaysTranscode })},
+		{Name: "always-transcode", In: inBoth, Tier: 'B', Status: FlagDiffers, Note: "between PCMU and PCMA; for other codecs the reply says that nothing is transcoded", set: turnOn(func(f *Flags) *bool { return &f.Codec.AlwaysTranscode })},
 		{Name: "force-transcoding", In: inBoth, Tier: 'C', Status: FlagDiffers, Note: "nothing is transcoded; the reply says so", set: turnOn(func(f *Flags) *bool { return &f.Codec.ForceTranscoding })},
 		{Name: "allow-transcoding", In: InSubscribeAnswer, Tier: 'B', Note: "a subscriber may accept fewer codecs; those it refused are not sent to it", set: turnOn(func(f *Flags) *bool { return &f.Codec.AllowTranscoding })},
 		{Name: "single-codec", In: InAnswer, Tier: 'B', Note: "answer with the first codec and its events only", set: turnOn(func(f *Flags) *bool { return &f.Codec.Single })},

@@ -23,7 +23,7 @@ func (e *Engine) subscribeRequest(x *exchange) error {
 		}
 		p.Label = first(f.SetLabel, p.Label)
 		p.placeOn(f.interfaceWord(), f.AddressFamily, sdpFamily(sources[0].party.in))
-		n := negotiation{call: c, f: f, s: sources[0].party.in, from: sources[0].party, to: p}
+		n := negotiation{call: c, f: f, s: subscriptionSession(sources), from: sources[0].party, to: p}
 		n.pairSubscription(sources)
 		if err := n.offerReceiver(); err != nil {
 			return err
@@ -35,6 +35,16 @@ func (e *Engine) subscribeRequest(x *exchange) error {
 		n.describeSources(&x.reply)
 		return nil
 	})
+}
+
+// subscriptionSession is the session level of the offer: that of the first source, of which only the lines that every
+// body has are kept when there are several parties.
+func subscriptionSession(sources []*Media) *sdp.Session {
+	s := *sources[0].party.in
+	if slices.ContainsFunc(sources, func(m *Media) bool { return m.party != sources[0].party }) {
+		s.Rest = nil
+	}
+	return &s
 }
 
 // subscriptionSources are the sections that a request subscribes to. Those of parties that are named come party by
@@ -64,10 +74,7 @@ func (c *Call) subscriptionSources(f *Flags) ([]*Media, error) {
 	var list []*Media
 	for _, p := range parties {
 		for _, m := range p.Medias {
-			if f.Egress {
-				m = m.dialogueSource()
-			}
-			if m != nil && m.leg.In != nil && m.party.in != nil && !m.leg.Rejected && !slices.Contains(list, m) {
+			if m.leg.In != nil && m.party.in != nil && !m.leg.Rejected && !slices.Contains(list, m) {
 				list = append(list, m)
 			}
 		}
@@ -140,7 +147,7 @@ func (n *negotiation) subscriptionPair(src, m *Media) *pair {
 	p.sec.Codecs = src.leg.agreed()
 	p.sec.Direction = sdp.SendOnly
 	switch {
-	case n.f.Inactive:
+	case n.f.Inactive || !src.leg.sends():
 		p.sec.Direction = sdp.Inactive
 	case n.f.Bidirectional:
 		p.sec.Direction = sdp.SendRecv
@@ -290,7 +297,7 @@ func (e *Engine) parseBody(f *Flags) (*sdp.Session, error) {
 }
 
 // hearAnswer takes p's answer to an offer that was made here rather than passed on. It must take all codecs that were
-// offered, since nothing is transcoded, unless the request allows less. Further sections than were offered are ignored.
+// offered, as the reference demands, unless the request allows less. Further sections than were offered are ignored.
 func (c *Call) hearAnswer(p *Participant, s *sdp.Session, f *Flags, refusal error) error {
 	n := negotiation{call: c, f: f, s: s, from: p, to: p}
 	for i, m := range p.Medias {
