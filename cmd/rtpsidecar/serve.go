@@ -12,6 +12,7 @@ import (
 	"net/netip"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"strconv"
 	"sync"
 	"syscall"
@@ -20,6 +21,10 @@ import (
 	"rtpsidecar/ng"
 	"rtpsidecar/rtpengine"
 )
+
+// gcPercent lets garbage grow to twice what lives before it is collected: a fifth less CPU time per request than Go's
+// default of 100, for 6 KiB more memory per call (scripts/bench). The environment variable GOGC overrides it.
+const gcPercent = 200
 
 // serve runs the daemon until ctx ends. asReference: it was started under the name rtpengine, so it goes to the
 // background unless told otherwise, logs on syslog and begins its software id with that name.
@@ -56,6 +61,9 @@ func serve(ctx context.Context, env env, args []string, asReference bool) error 
 	s.engine.Log = log
 	operator := &console{level: level, start: s.engine.Adjustable, controlTOS: s.controlTOS}
 	s.engine.Console = operator.run
+	if env.getenv("GOGC") == "" {
+		defer debug.SetGCPercent(debug.SetGCPercent(gcPercent))
+	}
 	engine, err := rtpengine.New(s.engine)
 	if err != nil {
 		return err
