@@ -310,3 +310,19 @@ func TestGenerateRTCP(t *testing.T) {
 }
 
 func deadline() time.Time { return time.Now().Add(waitTime) }
+
+// A recorder is told of a hold: what the party on hold does not send is offered inactive.
+func TestSubscribeToHeld(t *testing.T) {
+	e := loopback(t)
+	mustSDP(t, e, "offer", "call-id", "c", "from-tag", "A", "sdp", body(rtpFrom, "m=audio 4000 RTP/AVP 0\na=sendonly"))
+	mustSDP(t, e, "answer", "call-id", "c", "from-tag", "A", "to-tag", "B", "sdp", body(rtpFrom, "m=audio 5000 RTP/AVP 0\na=recvonly"))
+	r := must(t, e, "subscribe request", "call-id", "c", "flags", []string{"all", "SIPREC"})
+	s := parse(t, r)
+	labels := r.Value("media-labels").Dict()
+	for i, want := range []struct{ direction, mode string }{{"sendonly", "recvonly"}, {"inactive", "sendonly"}} {
+		mode := labels.Value(s.Media[i].Label).Dict().Value("mode").Str()
+		if got := s.Media[i].Direction.String(); got != want.direction || mode != want.mode {
+			t.Errorf("section %d: %s, mode %s, want %s, %s", i, got, mode, want.direction, want.mode)
+		}
+	}
+}

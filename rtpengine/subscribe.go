@@ -236,7 +236,7 @@ func (n *negotiation) describeSources(reply *ng.Dict) {
 		}
 		src, source := p.am, p.am.party
 		tags = append(tags, ng.String(source.Tag))
-		mode := src.leg.Dir.String()
+		mode := opposite(src.leg.Dir).String()
 		entry := &ng.Dict{}
 		entry.AddInt("index", int64(src.Index))
 		entry.AddString("type", src.Type)
@@ -266,6 +266,17 @@ func (n *negotiation) describeSources(reply *ng.Dict) {
 	}
 	reply.Add("from-tags", ng.List(tags...))
 	reply.AddString("to-tag", n.to.Tag)
+}
+
+// opposite is the direction as it looks from the other end: ours, which is what the reply tells.
+func opposite(d sdp.Direction) sdp.Direction {
+	switch d {
+	case sdp.SendOnly:
+		return sdp.RecvOnly
+	case sdp.RecvOnly:
+		return sdp.SendOnly
+	}
+	return d
 }
 
 // subscribeAnswer takes the subscriber's answer.
