@@ -2,6 +2,7 @@ package rtpengine
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"runtime/debug"
@@ -110,7 +111,7 @@ func (e *Engine) HandleNG(_ context.Context, req *ng.Request) (reply ng.Reply) {
 	if err == nil {
 		return ng.Reply{Dict: x.reply, Result: x.res}
 	}
-	if limit, ok := err.(loadLimit); ok && flags.SupportsLoadLimit {
+	if limit, ok := errors.AsType[loadLimit](err); ok && flags.SupportsLoadLimit {
 		x.reply.AddString("message", string(limit))
 		return ng.Reply{Dict: x.reply, Result: "load limit"}
 	}
@@ -121,7 +122,7 @@ func (e *Engine) HandleNG(_ context.Context, req *ng.Request) (reply ng.Reply) {
 
 // errorLevel: a lack of ports or room wants the operator, the rest is the client's affair.
 func errorLevel(err error) slog.Level {
-	if _, ok := err.(loadLimit); ok || ngReason(err) == string(errNoPorts) || ngReason(err) == string(errInternal) {
+	if _, ok := errors.AsType[loadLimit](err); ok || ngReason(err) == string(errNoPorts) || ngReason(err) == string(errInternal) {
 		return slog.LevelError
 	}
 	return slog.LevelWarn

@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"encoding/json"
-	"io"
 	"log/slog"
 	"slices"
 	"strings"
@@ -85,7 +84,7 @@ func TestSyslogFallsBackOnStderr(t *testing.T) {
 	var b bytes.Buffer
 	log, _, closer := newLogger(&settings{logFormat: "default", logLevel: 6, logFacility: "daemon"}, &b, true)
 	if closer != nil {
-		_ = closer.(io.Closer).Close()
+		_ = closer.Close()
 		t.Skip("there is a syslog here")
 	}
 	log.Info("hello")

@@ -245,8 +245,8 @@ func (k *Keyer) run(ctx context.Context, role Role, fingerprints []Fingerprint) 
 	k.cfg.OnResult(result)
 
 	err := errIdle
-	for err == errIdle {
-		if err = k.watch(ctx, conn.Conn); err == errIdle {
+	for errors.Is(err, errIdle) {
+		if err = k.watch(ctx, conn.Conn); errors.Is(err, errIdle) {
 			conn, err = k.rest(ctx, conn)
 		}
 	}
@@ -355,7 +355,7 @@ func (k *Keyer) rest(ctx context.Context, conn connection) (connection, error) {
 	conn, resumeErr := k.resume(&state, head)
 	if resumeErr != nil {
 		k.cfg.Logger.Debug("dtls resume", "error", resumeErr)
-		if err == errIdle {
+		if errors.Is(err, errIdle) {
 			err = ErrPeerClosed // as good as gone: we can hear it no more
 		}
 		return connection{}, err

@@ -2,6 +2,7 @@ package ice
 
 import (
 	"bytes"
+	"errors"
 	"net/netip"
 	"slices"
 	"time"
@@ -18,7 +19,7 @@ func (a *Agent) Input(now time.Time, local int, from netip.AddrPort, pkt []byte)
 	}
 	from = normal(from)
 	switch err := a.decode(pkt); {
-	case err == errFingerprint:
+	case errors.Is(err, errFingerprint):
 		a.stats.BadFingerprint++
 	case err != nil:
 		a.stats.Malformed++
