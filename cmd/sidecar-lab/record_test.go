@@ -23,7 +23,8 @@ func (l *lab) recording(file string, more ...string) (target string, stop func()
 	wg.Go(func() {
 		_, errOut, _ = l.runContext(ctx, append([]string{"record", "--listen", addr, file}, more...)...)
 	})
-	for range 200 { // until the recorder passes a ping
+	passes := false
+	for range 500 { // until the recorder passes a ping; a refused one fails at once
 		c, err := net.Dial("udp", addr)
 		if err != nil {
 			l.t.Fatal(err)
@@ -32,9 +33,13 @@ func (l *lab) recording(file string, more ...string) (target string, stop func()
 		_ = c.SetReadDeadline(time.Now().Add(50 * time.Millisecond))
 		n, err := c.Read(make([]byte, 100))
 		_ = c.Close()
-		if err == nil && n > 0 {
+		if passes = err == nil && n > 0; passes {
 			break
 		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	if !passes {
+		l.t.Fatal("the recorder passes nothing")
 	}
 	return "udp:" + addr, func() string {
 		cancel()
