@@ -35,6 +35,8 @@ type Config struct {
 	Console       func(line string) string // runs the lines of the command cli; nil: there is none
 	InstanceID    string                   // loop-protect mark, 12 hex digits; made when empty
 
+	Report func(QualityReport) // told of each reception report; must not wait; nil: nobody is
+
 	Log *slog.Logger
 	Now func() time.Time                                                // tests; nil: time.Now
 	IO  func(workers int, now func() time.Time) (relay.PacketIO, error) // nil: the system's sockets

@@ -7,6 +7,7 @@ var options = concat(
 	controlOptions,
 	mediaOptions,
 	logOptions,
+	exportOptions,
 	laterOptions,
 	tuningOptions,
 	refusedOptions,
@@ -133,6 +134,22 @@ var logOptions = []option{
 		into: func(s *settings) any { return &s.logNoTime }},
 }
 
+// exportOptions tell others about calls.
+var exportOptions = []option{
+	{name: "homer", kind: text, arg: "HOST:PORT", tier: 'B', help: "send reception reports to this Homer collector, in HEP version 3",
+		into: func(s *settings) any { return &s.homer }},
+	{name: "homer-protocol", kind: text, arg: "udp|tcp", def: "udp", tier: 'B', help: "transport to Homer",
+		into: func(s *settings) any { return &s.homerProtocol }},
+	{name: "homer-id", kind: integer, def: "2001", tier: 'B', help: "capture id for Homer",
+		into: func(s *settings) any { return &s.homerID }},
+	{name: "homer-enable-ng", kind: boolean, tier: 'C', help: "send Homer the control messages of calls too, as JSON; keys of SRTP are in them",
+		into: func(s *settings) any { return &s.homerNG }},
+	{name: "homer-disable-rtcp-stats", kind: boolean, tier: 'C', help: "send Homer no reception reports",
+		into: func(s *settings) any { return &s.homerNoRTCP }},
+	{name: "homer-ng-capture-proto", kind: integer, def: "61", tier: 'C', help: "HEP protocol type of NG messages",
+		into: func(s *settings) any { return &s.homerProto }},
+}
+
 // laterOptions belong to services that are not built yet: recording, playing, DTMF, exports. A request for such a
 // service is refused when it comes; its options do not keep the relay from starting.
 var laterOptions = concat(
@@ -146,10 +163,6 @@ var laterOptions = concat(
 		{name: "graphite-interval", short: "G", kind: seconds, tier: 'B', status: accepted, help: "time between two exports"},
 		{name: "graphite-prefix", kind: text, tier: 'B', status: accepted, help: "put before each metric's name"},
 		{name: "graphite-timeout", kind: seconds, tier: 'B', status: accepted, help: "limit for connecting"},
-		{name: "homer", kind: text, arg: "HOST:PORT", tier: 'B', status: accepted, help: "send RTCP to Homer"},
-		{name: "homer-protocol", kind: text, arg: "udp|tcp", def: "udp", tier: 'B', status: accepted, help: "transport to Homer"},
-		{name: "homer-id", kind: integer, def: "2001", tier: 'B', status: accepted, help: "capture id for Homer"},
-		{name: "homer-ng-capture-proto", kind: integer, def: "61", tier: 'C', status: accepted, help: "HEP protocol type of NG messages"},
 		{name: "mos", kind: list, def: "CQ", tier: 'C', status: accepted, help: "how MOS is computed"},
 		{name: "silence-detect", kind: float, def: "0", tier: 'C', status: accepted, help: "level below which audio counts as silence"},
 		{name: "cn-payload", kind: list, arg: "INT", def: "32", tier: 'C', status: accepted, help: "comfort noise in place of silence"},
@@ -168,7 +181,6 @@ var laterOptions = concat(
 	with(option{kind: boolean, tier: 'C', status: accepted, help: "what is recorded"}, "record-egress record-both"),
 	with(option{kind: boolean, tier: 'B', status: accepted, help: "DTMF notifications to TCP clients"}, "dtmf-log-ng-tcp"),
 	with(option{kind: boolean, tier: 'C', status: accepted, help: "details of DTMF"}, "dtmf-no-suppress dtmf-no-log-injects"),
-	with(option{kind: boolean, tier: 'C', status: accepted, help: "what Homer gets"}, "homer-disable-rtcp-stats homer-enable-ng"),
 	with(option{kind: text, arg: "FACILITY", tier: 'B', status: accepted, help: "syslog facility of extra records"},
 		"log-facility-cdr log-facility-rtcp log-facility-dtmf"),
 	with(option{kind: text, tier: 'C', status: accepted, help: "DTMF code that controls a recording"},

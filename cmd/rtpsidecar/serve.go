@@ -18,6 +18,7 @@ import (
 	"syscall"
 	"time"
 
+	"rtpsidecar/cmd/rtpsidecar/hep"
 	"rtpsidecar/ng"
 	"rtpsidecar/rtpengine"
 )
@@ -64,6 +65,18 @@ func serve(ctx context.Context, env env, args []string, asReference bool) error 
 	if env.getenv("GOGC") == "" {
 		defer debug.SetGCPercent(debug.SetGCPercent(gcPercent))
 	}
+	var collector *homer
+	if s.homer != "" {
+		exporter, err := hep.NewExporter(s.homerProtocol, s.homer, log)
+		if err != nil {
+			return usageError{err}
+		}
+		defer func() { _ = exporter.Close() }() // always nil
+		collector = &homer{exporter: exporter, agent: uint32(s.homerID), proto: byte(s.homerProto), local: firstAddr(s.listenNG)}
+		if !s.homerNoRTCP {
+			s.engine.Report = collector.report
+		}
+	}
 	engine, err := rtpengine.New(s.engine)
 	if err != nil {
 		return err
@@ -72,6 +85,10 @@ func serve(ctx context.Context, env env, args []string, asReference bool) error 
 	d := &daemon{
 		settings: s, env: env, log: log, level: level, handler: engine, calls: engine, operator: operator,
 		args: args, reload: !hasTerminal(), failed: make(chan error, 1),
+	}
+	if collector != nil && s.homerNG {
+		collector.Handler = engine
+		d.handler = collector
 	}
 	err = d.run(ctx, child && toSyslog && logCloser != nil)
 	return errors.Join(err, engine.Close())

@@ -29,11 +29,15 @@ type settings struct {
 
 	listenNG, listenTCP, listenHTTP, listenHTTPS, listenCLI []string
 
-	httpsCert, httpsKey string
-	httpIdle            time.Duration
-	pprof               bool
-	webToken            string
-	controlTOS          int
+	httpsCert, httpsKey  string
+	httpIdle             time.Duration
+	homer, homerProtocol string
+	homerID, homerProto  int
+	homerNoRTCP, homerNG bool
+
+	pprof      bool
+	webToken   string
+	controlTOS int
 
 	interfaces       []string
 	portMin, portMax int
@@ -99,6 +103,8 @@ func (s *settings) check() error {
 	within("tos", s.engine.TOS, 0, 255)
 	within("control-tos", s.controlTOS, 0, 255)
 	within("log-level", s.logLevel, 0, 7)
+	within("homer-id", s.homerID, 0, 1<<31-1)
+	within("homer-ng-capture-proto", s.homerProto, 0, 255)
 	if s.maxBandwidth < 0 {
 		errs = append(errs, errors.New("max-bandwidth: negative"))
 	}
@@ -108,6 +114,7 @@ func (s *settings) check() error {
 		}
 	}
 	oneOf("endpoint-learning", s.learning, "heuristic", "delayed", "immediate", "off")
+	oneOf("homer-protocol", s.homerProtocol, "udp", "tcp")
 	oneOf("log-format", s.logFormat, "default", "parsable", "json")
 	oneOf("dtls-cert-cipher", s.engine.CertCipher, "prime256v1", "RSA")
 	oneOf("ssrc-reporting", s.engine.SSRCReporting, "full", "inline", "global", "none")
