@@ -66,7 +66,7 @@ type MediaView struct {
 func (e *Engine) View(callID string) (CallView, bool) {
 	if c := e.lockCall(callID); c != nil {
 		defer e.unlock(c)
-		return c.view(e.now()), true
+		return c.view(e.now(), c.diagnose(e.now()).Flows), true
 	}
 	if c := e.ended.find(callID); c != nil {
 		return c.View, true
@@ -84,7 +84,7 @@ func (e *Engine) Views(part string, limit int) (now, ended []CallView) {
 	for _, c := range calls[:min(limit, len(calls))] {
 		c.mu.Lock()
 		if !c.dead {
-			v := c.view(e.now())
+			v := c.view(e.now(), c.diagnose(e.now()).Flows)
 			v.Timeline = nil
 			now = append(now, v)
 		}
@@ -144,11 +144,11 @@ func worst(flows []Flow) FlowState {
 	return w
 }
 
-// view shows c, which is locked.
-func (c *Call) view(now time.Time) CallView {
+// view shows c, which is locked and has these flows.
+func (c *Call) view(now time.Time, flows []Flow) CallView {
 	v := CallView{
 		CallID: c.ID, Created: c.created, Duration: now.Sub(c.created), Client: c.proxy, Deleted: !c.deleteAt.IsZero(),
-		State: worst(c.diagnose(now).Flows), Parties: []PartyView{}, Timeline: c.timeline.moments(),
+		State: worst(flows), Parties: []PartyView{}, Timeline: c.timeline.moments(),
 	}
 	for _, p := range c.alive() {
 		pv := PartyView{Tag: p.name(), Label: p.Label, Medias: []MediaView{}}
@@ -215,7 +215,7 @@ func (e *Engine) remember(c *Call, why closeReason) {
 	c.note("end", nil, 0, "call ended: "+strings.ReplaceAll(why.String(), "_", " "))
 	d := c.diagnose(now)
 	d.Ended = why.String()
-	v := c.view(now)
+	v := c.view(now, d.Flows)
 	v.Ended = why.String()
 	e.ended.keep(&EndedCall{View: v, Diagnosis: d})
 }

@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"rtpsidecar/relay"
+	"rtpsidecar/relay/ice"
 	"rtpsidecar/sdp"
 )
 
@@ -390,5 +392,78 @@ func TestTimelineIsBounded(t *testing.T) {
 	if len(got) != timelineLen+1 || got[0].Text != "0" || got[timelineLen].Text != strconv.Itoa(10*timelineLen-1) ||
 		got[timelineLen/4].Kind != "gap" {
 		t.Errorf("%d entries, %+v", len(got), got[timelineLen/4])
+	}
+}
+
+// TestWhyOneLeg judges legs in states that would take minutes to bring about.
+func TestWhyOneLeg(t *testing.T) {
+	e := loopback(t)
+	dialogue(t, e, "c", step{command: "offer", from: "A", sdp: body(rtpFrom, plainAudio)},
+		step{command: "answer", from: "A", to: "B", sdp: body(rtpFrom, plainAudio)})
+	c := e.lockCall("c")
+	defer e.unlock(c)
+	now := c.created.Add(10 * time.Minute)
+	ago := func(d time.Duration) time.Time { return now.Add(-d) }
+	stranger := netip.MustParseAddrPort("203.0.113.5:4000")
+	x := examiner{call: c, now: now}
+	tests := []struct {
+		name string
+		leg  func(*legState)
+		want string
+	}{
+		{"heard", func(l *legState) { l.st.Streams[0].LastPacket = ago(time.Second) }, ""},
+		{"silence", func(l *legState) {}, "silence"},
+		{"RTCP goes on", func(l *legState) { l.st.Streams[1].LastPacket = ago(time.Second) }, "silence-rtcp"},
+		{"another source", func(l *legState) { l.st.Streams[0].Drops = relay.Drops{Source: 9, From: stranger} }, "source-changed"},
+		{"wrong key since", func(l *legState) {
+			l.st.Streams[0].Drops = relay.Drops{Auth: 9, AuthFrom: stranger, AuthSince: ago(50 * time.Second)}
+		}, "srtp-auth"},
+		{"consent lost", func(l *legState) {
+			l.hasICE, l.ice.State = true, ice.StateFailed
+			l.ice.Stats.LastGood = ago(40 * time.Second)
+		}, "ice-consent-lost"},
+		{"never, wrong section", func(l *legState) { l.received, l.st.Streams[0].Drops.Unrouted = 0, 3 }, "unknown-section"},
+		{"never, no keys yet", func(l *legState) { l.received, l.st.Streams[0].Drops.Early = 0, 3 }, "srtp-no-keys"},
+		{"never, ICE lost", func(l *legState) {
+			l.received, l.hasICE, l.ice.State = 0, true, ice.StateFailed
+			l.ice.Stats = ice.Stats{Requests: 4, Responses: 4, ConsentSent: 3, LastGood: ago(time.Minute)}
+		}, "ice-consent-lost"},
+		{"never, one-way ICE", func(l *legState) {
+			l.received, l.hasICE, l.ice.State = 0, true, ice.StateChecking
+			l.ice.Stats, l.ice.Pairs = ice.Stats{Requests: 4}, []ice.PairStatus{{Remote: stranger}}
+		}, "ice-one-way"},
+		{"never, handshake unfinished", func(l *legState) {
+			l.received, l.leg.DTLS.On, l.st.DTLSHeard = 0, true, true
+			l.leg.DTLS.Remote = []sdp.Fingerprint{{}}
+		}, "dtls-unfinished"},
+		{"never, handshake failed", func(l *legState) { l.received, l.leg.DTLS.On, l.st.DTLSError = 0, true, "timeout" }, "dtls-failed"},
+		{"never, no fingerprint", func(l *legState) { l.received, l.leg.DTLS.On = 0, true }, "dtls-no-fingerprint"},
+		{"sends nothing to be learnt", func(l *legState) { l.received, l.leg.Flags.NATWait = 0, true }, "unroutable nat-wait"},
+		{"behind a NAT", func(l *legState) {
+			l.received, l.st.Streams[0].Endpoint = 0, netip.MustParseAddrPort("10.1.1.1:4000")
+			l.st.Streams[0].Local = netip.MustParseAddrPort("198.51.100.1:30000")
+		}, "unroutable behind-nat"},
+		{"the system refuses", func(l *legState) {
+			l.st.Streams[0].LastPacket = now
+			l.st.Streams[0].Out = relay.Counters{Packets: 10, Errors: 20}
+		}, "send-errors"},
+	}
+	a, b := c.participants[0].Medias[0], c.participants[1].Medias[0]
+	for _, tt := range tests {
+		copied := *b
+		leg := &legState{Media: &copied, received: 100}
+		leg.st.Streams[0].LastPacket = ago(time.Minute)
+		leg.st.Streams[0].Filled, leg.st.Streams[0].Endpoint = true, stranger
+		leg.st.Streams[0].Out.Packets = 1
+		leg.locals = b.transport().Locals()
+		tt.leg(leg)
+		x.legs = map[*Media]*legState{b: leg}
+		var got []string
+		for _, cause := range slices.Concat(x.incoming(leg), x.outgoing(find(b.sources, a), x.leg(a), leg)) {
+			got = append(got, cause.Code)
+		}
+		if strings.Join(slices.Compact(got), " ") != tt.want {
+			t.Errorf("%s: %q, want %q", tt.name, got, tt.want)
+		}
 	}
 }
