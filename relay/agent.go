@@ -34,6 +34,7 @@ type agent struct {
 type pairView struct {
 	remote    netip.AddrPort // of the selected pair; zero: none yet
 	nominated bool
+	since     time.Time      // when that was selected
 	previous  netip.AddrPort // of the pair selected before
 	until     time.Time      // until when that one is heard
 	proven    []netip.AddrPort
@@ -43,17 +44,42 @@ type pairView struct {
 // heard reports whether the far side does ICE at all, as far as we know.
 func (v *pairView) heard() bool { return v.remote.IsValid() || len(v.proven) > 0 }
 
-// from reports whether media may come from this address: that of the selected pair, and before nomination any that the
-// far side has proven to have, with its password.
-func (v *pairView) from(addr netip.AddrPort, at time.Time) bool {
-	return addr == v.remote || addr == v.previous && at.Before(v.until) ||
-		!v.nominated && slices.Contains(v.proven, addr)
+// from reports whether media may come from this address: that of the selected pair and any other that the far side has
+// proven to have, with its password (RFC 8445 section 12.2). Until it has been heard of by ICE, only the address of its
+// SDP will do.
+func (v *pairView) from(addr, advertised netip.AddrPort, at time.Time) bool {
+	if !v.heard() {
+		return addr == advertised
+	}
+	return addr == v.remote || addr == v.previous && at.Before(v.until) || slices.Contains(v.proven, addr)
+}
+
+// follow selects another proven pair when the far side has moved its media there, at most once in this time, as the
+// reference does. A source that has proven nothing is never followed.
+const followEvery = 3 * time.Second
+
+func (c *component) follow(v *pairView, p *port, from netip.AddrPort, at time.Time) {
+	if !v.nominated || from == v.remote || !slices.Contains(v.proven, from) || at.Sub(v.since) < followEvery {
+		return
+	}
+	next := *v
+	next.previous, next.until = v.remote, at.Add(handoverGrace)
+	next.remote, next.since = from, at
+	if c.pair.CompareAndSwap(v, &next) {
+		c.steer(&target{addr: from, port: p, confirmed: true})
+	}
 }
 
 // proven reports whether a handshake may come from this address.
 func (c *component) proven(from netip.AddrPort) bool {
 	v := c.pair.Load()
 	return v == nil || !v.heard() || from == v.remote || slices.Contains(v.proven, from)
+}
+
+// checking reports whether ICE has yet to find out where the far side is.
+func (c *component) checking() bool {
+	v := c.pair.Load()
+	return v != nil && !v.remote.IsValid() && !v.fallback
 }
 
 // selected reports whether ICE has chosen where to send.
@@ -282,7 +308,7 @@ func (g *agent) choose(now time.Time, c *component, to *target) {
 	if v.remote.IsValid() && v.remote != to.addr {
 		v.previous, v.until = v.remote, now.Add(handoverGrace)
 	}
-	v.remote, v.nominated = to.addr, to.confirmed
+	v.remote, v.nominated, v.since = to.addr, to.confirmed, now
 	c.pair.Store(&v)
 	c.steer(to)
 	g.t.wakeDTLS(now)
@@ -303,8 +329,8 @@ func (g *agent) changed(now time.Time, s ice.State) {
 	}
 }
 
-// giveUp sends to the address of the SDP where the far side has announced ICE but was never heard of by it: some gateways
-// copy the attributes of others.
+// giveUp does without ICE where the far side has announced it but was never heard of by it: some gateways copy the
+// attributes of others.
 func (g *agent) giveUp() {
 	for i := range g.t.comps {
 		c := &g.t.comps[i]
@@ -312,9 +338,6 @@ func (g *agent) giveUp() {
 			next := *v
 			next.fallback = true
 			c.pair.Store(&next)
-			if to := c.advertised.Load(); c.target.Load() == nil && to != nil {
-				c.steer(to)
-			}
 		}
 	}
 }

@@ -115,7 +115,6 @@ type ICE struct {
 	RemoteLite  bool
 	Candidates  []ice.Candidate // the far side's; more may come by Transport.AddCandidates
 	Trickle     bool            // more may come
-	Optional    bool            // ICE=optional: media may flow to Remote without a selected pair
 }
 
 // SetupRole is our DTLS role.

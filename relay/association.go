@@ -101,7 +101,7 @@ func (t *Transport) startDTLS() {
 			continue
 		case RoleActive:
 			role = dtls.Client
-			if !t.applied.RemoteSeen || c.target.Load() == nil {
+			if !t.applied.RemoteSeen || c.target.Load() == nil || c.checking() {
 				continue
 			}
 		}

@@ -53,19 +53,16 @@ type port struct {
 	in, out traffic
 }
 
-// restart begins a new generation of settings; to is where signalling says to send, taken when it moved. What ICE has
-// selected is its own affair; with waits nothing is sent before that.
-func (c *component) restart(gen uint64, moved bool, to *target, waits bool) {
+// restart begins a new generation of settings; to is where signalling says to send, taken when it moved. Plain media goes
+// there also while ICE is still checking, as the reference does; what ICE has selected is its own affair.
+func (c *component) restart(gen uint64, moved bool, to *target) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.advertised.Store(to)
 	old := c.target.Load()
 	v := c.pair.Load()
 	switch {
-	case v != nil && v.remote.IsValid():
-	case moved && waits && !v.fallback:
-		c.target.Store(nil)
-		c.heard.Store(false)
+	case v != nil && v.remote.IsValid(): // stays
 	case moved:
 		c.target.Store(to)
 		c.heard.Store(false)
@@ -112,10 +109,13 @@ func (c *component) admit(lv *live, p *port, from netip.AddrPort, teaches bool, 
 		c.learn = learner{gen: lv.gen}
 	}
 	v, was := pass, c.learn.confirmed
-	if view := c.pair.Load(); view != nil && view.heard() {
-		if !view.from(from, at) {
+	if view := c.pair.Load(); view != nil && !view.fallback {
+		if !view.from(from, r.advertised, at) {
 			c.drops.refused(from)
 			return false
+		}
+		if teaches {
+			c.follow(view, p, from, at)
 		}
 	} else if teaches {
 		v = c.learn.judge(r, from, at)

@@ -185,7 +185,7 @@ func (t *Transport) Apply(s Settings) error {
 	for i := range t.comps {
 		c := &t.comps[i]
 		moved := first || s.Remote[i] != prev.Remote[i] || s.Muxed != prev.Muxed || (s.ICE == nil) != (prev.ICE == nil)
-		c.restart(t.gen, moved, t.advertised(&s, c.id), s.ICE != nil && !s.ICE.Optional)
+		c.restart(t.gen, moved, t.advertised(&s, c.id))
 	}
 	t.setTOS(s.TOS)
 	t.applied = s
