@@ -56,7 +56,16 @@ func newWeb(d *daemon) http.Handler {
 		w.WriteHeader(http.StatusNotFound)
 		_, _ = w.Write([]byte("not found\n")) // a client that has gone needs no body
 	})
-	return mux
+	return sameOrigin(mux)
+}
+
+// sameOrigin keeps pages from elsewhere, which an operator may have open, from reading calls: unlike NG over HTTP this
+// is for our own page.
+func sameOrigin(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		rw.Header().Del("Access-Control-Allow-Origin")
+		next.ServeHTTP(rw, r)
+	})
 }
 
 // metrics are the engine's and the Go runtime's figures.

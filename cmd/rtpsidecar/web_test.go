@@ -100,6 +100,21 @@ func TestWeb(t *testing.T) {
 	}
 }
 
+func TestWebIsOurs(t *testing.T) {
+	d := startServe(t, nil, "--listen-http=127.0.0.1:0")
+	transport := &http.Transport{DisableKeepAlives: true}
+	for path, want := range map[string]string{"/ping": "*", "/api/calls": "", "/status/": ""} {
+		resp, err := (&http.Client{Transport: transport}).Get("http://" + d.HTTP[0] + path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		if got := resp.Header.Get("Access-Control-Allow-Origin"); got != want {
+			t.Errorf("%s lets %q read", path, got)
+		}
+	}
+}
+
 func TestWebIsReadOnly(t *testing.T) {
 	d := startServe(t, nil, "--listen-http=127.0.0.1:0")
 	base := "http://" + d.HTTP[0]
