@@ -167,6 +167,7 @@ func (a *association) result(r dtls.Result) {
 		return
 	}
 	t := a.c.t
+	t.changed()
 	t.host.events.emit(EventDTLSConnected, t, a.c.id, t.host.now(), r.Suite.Name+", "+r.RemoteFingerprintHash)
 }
 

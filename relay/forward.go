@@ -80,6 +80,9 @@ func (p *port) rtp(lv *live, b []byte, from netip.AddrPort, m *Meta) {
 		p.in.errors.Add(1)
 		return
 	}
+	if t.fast != nil {
+		t.fast.admitted(p, from, h, m.At)
+	}
 	p.in.count(size)
 	if c.lastSSRC.Load() != h.SSRC {
 		c.lastSSRC.Store(h.SSRC)

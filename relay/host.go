@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"rtpsidecar/relay/dtls"
+	"rtpsidecar/relay/ebpf"
 )
 
 // Config is what a Host is made from.
@@ -34,6 +35,9 @@ type Config struct {
 
 	Now func() time.Time                                          // nil: time.Now
 	IO  func(workers int, now func() time.Time) (PacketIO, error) // nil: the system's sockets
+
+	// Table forwards what needs no userspace; nil: everything does. It stays the caller's, who closes it after the Host.
+	Table ebpf.Table
 }
 
 // Host owns the local interfaces, their ports, the workers and the timers. It is safe for concurrent use.
@@ -45,6 +49,7 @@ type Host struct {
 	ifaces []*iface
 	events events
 	timers *timers
+	fast   *fastPath // nil: none
 	certs  *dtls.Certificates
 
 	retiring sync.WaitGroup // associations that were replaced and say good-bye
@@ -113,6 +118,9 @@ func New(cfg Config) (*Host, error) {
 	}
 	h.load = make([]int, h.io.Workers())
 	h.timers = newTimers(cfg.Now)
+	if cfg.Table != nil {
+		h.fast = newFastPath(h, cfg.Table)
+	}
 	return h, nil
 }
 
@@ -338,10 +346,16 @@ type Totals struct {
 // Totals sums up. Its cost is that of Use.
 func (h *Host) Totals() Totals {
 	var sum Totals
+	if h.fast != nil {
+		sum.Kernel = h.fast.kernel.load()
+	}
 	for _, u := range h.Use() {
 		sum.User.add(u.In)
 		sum.User.Errors += u.Out.Errors
 	}
+	// The ports count both, and were read later.
+	sum.User.Packets -= sum.Kernel.Packets
+	sum.User.Bytes -= sum.Kernel.Bytes
 	sum.EventsDropped = h.events.dropped.Load()
 	return sum
 }

@@ -37,6 +37,7 @@ func (t *Transport) report(now time.Time) {
 		return
 	}
 	t.host.timers.arm(&t.reports, now.Add(nextReport(every)))
+	t.fast.update()
 	plan := t.plan.Load()
 	for i := range plan.Routes {
 		r := &plan.Routes[i]
@@ -51,6 +52,7 @@ func (t *Transport) report(now time.Time) {
 // reportTo reports to one receiver: for each source that has sent lately a sender report, or a receiver report when none
 // has. The report blocks go with the first.
 func (t *Transport) reportTo(to *Transport, r *Route, now time.Time, lately time.Duration) {
+	to.fast.update()
 	blocks := to.reportBlocks(now)
 	sent := false
 	for i := range t.sources.n.Load() {

@@ -235,12 +235,16 @@ var staticRates = func() (rates [128]uint32) {
 	return rates
 }()
 
-// Status is a snapshot of counters and addresses. It never makes the worker wait.
+// Status is a snapshot of counters and addresses. It makes the worker wait only for a look into the fast path's table.
 func (t *Transport) Status() Status {
 	var st Status
+	t.fast.update()
 	t.mu.Lock()
 	for i := range t.comps {
 		st.Streams[i] = t.streamStatus(&t.comps[i])
+	}
+	if t.fast != nil {
+		st.Streams[RTP].Kernel, st.Streams[RTP].NoKernel = t.fast.status()
 	}
 	if a := t.comps[RTP].assoc.Load(); a != nil {
 		st.DTLSState = a.keyer.State().String()

@@ -86,19 +86,31 @@ func (c *component) stop() {
 // steer is for ICE, which decides alone.
 func (c *component) steer(to *target) {
 	c.mu.Lock()
-	defer c.mu.Unlock()
+	old := c.target.Load()
 	if c.gen != stopped {
 		c.target.Store(to)
 	}
+	c.mu.Unlock()
+	if !old.same(to) {
+		c.t.changed()
+	}
 }
 
-// retarget sends to another address from now on, unless the settings have changed meanwhile.
+// retarget, for the worker, sends to another address from now on, unless the settings have changed meanwhile.
 func (c *component) retarget(gen uint64, to *target) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.gen == gen && !c.selected() {
+		if f := c.t.fast; f != nil && !c.target.Load().same(to) {
+			f.moved = true
+		}
 		c.target.Store(to)
 	}
+}
+
+// same reports whether both send from and to the same addresses.
+func (t *target) same(o *target) bool {
+	return t == o || t != nil && o != nil && t.addr == o.addr && t.port == o.port
 }
 
 // admit judges the source of a packet that is well-formed and authentic, learns from it, and reports whether it may

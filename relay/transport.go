@@ -31,6 +31,7 @@ type Transport struct {
 
 	agent agent
 	cert  *dtls.Certificate
+	fast  *flow // nil: the Host has no table
 
 	mu        sync.Mutex // serialises Apply, timers and Close; never taken for packets
 	closed    bool
@@ -57,6 +58,7 @@ type live struct {
 	natWait  bool
 	dropIn   bool
 	consumes bool // RTCP ends here
+	tos      uint8
 	rules    [2]rules
 }
 
@@ -73,6 +75,9 @@ func newTransport(h *Host, cfg TransportConfig) *Transport {
 	}
 	t.live.Store(&live{})
 	t.plan.Store(emptyPlan)
+	if h.fast != nil {
+		t.fast = &flow{fp: h.fast, t: t}
+	}
 	t.agent.t, t.agent.timer.run = t, t.agent.tick
 	t.dummies.run = t.pierce
 	t.reports.run = t.report
@@ -114,8 +119,12 @@ func (t *Transport) bind(f *iface) error {
 func (t *Transport) bindPorts(a *localAddr, first, n int) error {
 	for i := range n {
 		p := &port{comp: &t.comps[i], local: netip.AddrPortFrom(a.iface.Local, uint16(first+i))}
+		deliver := p.receive
+		if t.fast != nil {
+			deliver = p.receiveFast
+		}
 		var err error
-		if p.sock, err = t.host.io.Open(p.local, t.worker, p.receive); err != nil {
+		if p.sock, err = t.host.io.Open(p.local, t.worker, deliver); err != nil {
 			return err
 		}
 		if tos := t.host.cfg.TOS; tos > 0 {
@@ -148,7 +157,15 @@ func (t *Transport) SetPlan(p *Plan) {
 	if p == nil {
 		p = emptyPlan
 	}
-	t.plan.Store(p)
+	if t.fast == nil {
+		t.plan.Store(p)
+		return
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if !t.closed {
+		t.fast.fp.replan(t, p)
+	}
 }
 
 // Apply brings the transport to what s says, changing only what differs. s and what it refers to must not be changed
@@ -190,6 +207,7 @@ func (t *Transport) Apply(s Settings) error {
 	t.setTOS(s.TOS)
 	t.applied = s
 	t.configureReports(s.Reports, prev.Reports, now)
+	t.changed()
 	t.startDTLS()
 	if s.PierceNAT && (first || !prev.PierceNAT || s.Remote != prev.Remote) {
 		t.host.timers.arm(&t.dummies, now)
@@ -206,7 +224,8 @@ func relearns(a, b *Settings) bool {
 
 // snapshot makes the packet path's view of s. The learning window begins now, unless it goes on. t.mu is held.
 func (t *Transport) snapshot(s *Settings, now time.Time) *live {
-	lv := &live{gen: t.gen, opaque: s.Opaque, muxed: s.Muxed, natWait: s.NATWait, dropIn: s.DropIn, consumes: s.Reports > 0}
+	lv := &live{gen: t.gen, opaque: s.Opaque, muxed: s.Muxed, natWait: s.NATWait, dropIn: s.DropIn, consumes: s.Reports > 0,
+		tos: uint8(t.wantedTOS(s.TOS))}
 	until := now.Add(learnWindow)
 	if old := t.live.Load(); old.gen == t.gen {
 		until = old.rules[RTP].until
@@ -241,12 +260,17 @@ func (t *Transport) advertised(s *Settings, c Component) *target {
 	return nil
 }
 
+// wantedTOS is what Settings.TOS means.
+func (t *Transport) wantedTOS(tos int) int {
+	if tos < 0 {
+		return t.host.cfg.TOS
+	}
+	return tos
+}
+
 // setTOS marks what is sent. t.mu is held.
 func (t *Transport) setTOS(tos int) {
-	if tos < 0 {
-		tos = t.host.cfg.TOS
-	}
-	if tos == t.tos {
+	if tos = t.wantedTOS(tos); tos == t.tos {
 		return
 	}
 	t.tos = tos
@@ -301,6 +325,10 @@ func (t *Transport) Close() error {
 	t.agent.mu.Lock()
 	t.agent.stop()
 	t.agent.mu.Unlock()
+	if t.fast != nil {
+		t.fast.fp.replan(t, emptyPlan)
+		t.fast.close()
+	}
 	t.plan.Store(emptyPlan)
 	for i := range t.comps {
 		if a := t.comps[i].assoc.Swap(nil); a != nil {
@@ -308,6 +336,7 @@ func (t *Transport) Close() error {
 		}
 		t.comps[i].stop()
 	}
+	t.changed()
 	t.mu.Unlock()
 	for _, a := range t.addrs {
 		var ports []int

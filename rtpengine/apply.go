@@ -16,7 +16,7 @@ import (
 // openRelay starts the relay for cfg.
 func openRelay(cfg *Config) (*relay.Host, error) {
 	rc := relay.Config{
-		Workers: cfg.Workers, TOS: cfg.TOS, Software: cfg.SoftwareID, CNAME: cfg.InstanceID, Log: cfg.Log, Now: cfg.Now, IO: cfg.IO,
+		Workers: cfg.Workers, TOS: cfg.TOS, Software: cfg.SoftwareID, CNAME: cfg.InstanceID, Log: cfg.Log, Now: cfg.Now, IO: cfg.IO, Table: cfg.Table,
 		CertCipher: cfg.CertCipher, RSABits: cfg.RSAKeyBits, DTLSMTU: cfg.DTLSMTU,
 	}
 	for _, in := range cfg.Interfaces {

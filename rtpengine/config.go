@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"rtpsidecar/relay"
+	"rtpsidecar/relay/ebpf"
 )
 
 // Config is everything the engine can be told. Zero durations of timeouts mean off.
@@ -40,6 +41,8 @@ type Config struct {
 	Log *slog.Logger
 	Now func() time.Time                                                // tests; nil: time.Now
 	IO  func(workers int, now func() time.Time) (relay.PacketIO, error) // nil: the system's sockets
+
+	Table ebpf.Table // forwards media in the kernel; nil: none. It is closed by the caller, after the engine
 }
 
 // Adjustable is what may change while the engine runs, see [Engine.Adjust].

@@ -254,6 +254,9 @@ func (r *reporter) stream(m *Media, st relay.Status, comp relay.Component) *ng.D
 		d.AddInt("SSRC", int64(s.LastSSRC))
 	}
 	d.Add("flags", ng.Strings(m.streamWords(s, comp)))
+	if s.NoKernel != "" {
+		d.AddString("no kernel reason", s.NoKernel) // ours
+	}
 	d.AddDict("stats", countersDict(s.In))
 	d.AddDict("stats_out", countersDict(s.Out))
 	return d

@@ -45,11 +45,15 @@ func (e *Engine) current(total relay.Totals) *ng.Dict {
 	d.AddInt("transcodedmedia", 0)
 	d.AddInt("mediacache", 0)
 	d.AddInt("playercache", 0)
-	r := &e.stats.rates
+	r, k := &e.stats.rates, &e.stats.kernel
 	for _, k := range []struct {
 		suffix                 string
 		packets, bytes, errors uint64
-	}{{"_user", r.packets, r.bytes, r.errors}, {"_kernel", 0, 0, 0}, {"", r.packets, r.bytes, r.errors}} {
+	}{
+		{"_user", r.packets - k.packets, r.bytes - k.bytes, r.errors - k.errors},
+		{"_kernel", k.packets, k.bytes, k.errors},
+		{"", r.packets, r.bytes, r.errors},
+	} {
 		d.AddInt("packetrate"+k.suffix, int64(k.packets))
 		d.AddInt("byterate"+k.suffix, int64(k.bytes))
 		d.AddInt("errorrate"+k.suffix, int64(k.errors))

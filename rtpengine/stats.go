@@ -46,6 +46,7 @@ type counters struct {
 	voip      voipSums
 	ifaces    map[ifaceKey]*voipSums
 	rates     rates
+	kernel    rates // the fast path's share of rates
 }
 
 // sum is a running sum with what its deviation needs.

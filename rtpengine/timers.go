@@ -30,6 +30,7 @@ func (e *Engine) sweep(now time.Time) {
 	add(&sum, total.Kernel)
 	e.stats.mu.Lock()
 	e.stats.rates.sample(now, sum)
+	e.stats.kernel.sample(now, total.Kernel)
 	rate := e.stats.rates.bytes
 	e.stats.mu.Unlock()
 	limits := e.adjustable.Load()

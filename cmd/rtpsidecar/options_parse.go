@@ -63,6 +63,7 @@ func parseAll(args []string) (*settings, error) {
 	if err := assign(s, fromFile); err != nil {
 		return nil, fmt.Errorf("%s: %w", s.configFile, err)
 	}
+	s.chooseKernel(fromArgs, fromFile)
 	return s, report(s, slices.Concat(fromArgs, fromFile))
 }
 

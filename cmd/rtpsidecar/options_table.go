@@ -114,8 +114,16 @@ var mediaOptions = []option{
 		into: func(s *settings) any { return &s.engine.MeasureRTP }},
 	{name: "ssrc-reporting", kind: text, arg: "full|inline|global|none", def: "full", tier: 'B', help: "where query and delete list SSRCs",
 		into: func(s *settings) any { return &s.engine.SSRCReporting }},
-	{name: "table", short: "t", kind: integer, def: "-1", tier: 'A', help: "kernel table of the reference; any value is taken, none is needed",
+	{name: "table", short: "t", kind: integer, def: "-1", tier: 'A',
+		help: "kernel table of the reference; 0 or more on the command line stands for --kernel=auto, -1 for off; in the file only -1 counts",
 		into: func(s *settings) any { return &s.table }},
+	{name: "no-fallback", short: "F", kind: boolean, tier: 'B', help: "stands for --kernel=require, unless --table=-1 is given too",
+		into: func(s *settings) any { return &s.noFallback }},
+	{name: "kernel", kind: text, arg: "auto|off|require", def: "off",
+		help: "forward media in the kernel, by eBPF; auto: where it can be had; require: or do not start; see docs/fast-path.md",
+		into: func(s *settings) any { return &s.kernel }},
+	{name: "kernel-interface", kind: list, arg: "NAME", help: "network interfaces where media arrives; default: all with an address",
+		into: func(s *settings) any { return &s.kernelInterfaces }},
 }
 
 var logOptions = []option{
@@ -272,7 +280,6 @@ var tuningOptions = concat(
 
 // refusedOptions ask for something that a proxy, a second node or an operator relies on and we do not have.
 var refusedOptions = []option{
-	{name: "no-fallback", short: "F", kind: boolean, tier: 'B', status: refused, help: "run with the kernel module or not at all"},
 	{name: "iptables-chain", kind: text, tier: 'C', status: refused, help: "open each media port in this iptables chain"},
 	{name: "nftables-start", kind: boolean, tier: 'C', status: refused, help: "add the kernel module's rules and exit"},
 	{name: "nftables-stop", kind: boolean, tier: 'C', status: refused, help: "remove the kernel module's rules and exit"},

@@ -103,6 +103,15 @@ func TestParseArgs(t *testing.T) {
 		{"milliseconds", "--rtcp-interval=250", func(s *settings) bool { return s.engine.RTCPInterval == 250*time.Millisecond }},
 		{"number", "--max-cpu 95.5", func(s *settings) bool { return s.engine.MaxCPU == 95.5 }},
 		{"switched off", "--no-fallback=false --sip-source=false", func(s *settings) bool { return !s.engine.SIPSource && len(s.warnings) == 0 }},
+		{"no kernel", "", func(s *settings) bool { return s.kernel == "off" }},
+		{"table", "--table=0", func(s *settings) bool { return s.kernel == "auto" }},
+		{"table and no fallback", "-t 0 -F", func(s *settings) bool { return s.kernel == "require" }},
+		{"no fallback alone", "-F", func(s *settings) bool { return s.kernel == "require" }},
+		{"no table", "-t -1 -F", func(s *settings) bool { return s.kernel == "off" }},
+		{"kernel beats table", "--kernel=require --table=-1 --kernel-interface=eth0 --kernel-interface eth1", func(s *settings) bool {
+			return s.kernel == "require" && slices.Equal(s.kernelInterfaces, []string{"eth0", "eth1"})
+		}},
+		{"kernel off", "--kernel=off --table=0 -F", func(s *settings) bool { return s.kernel == "off" }},
 		{"without effect", "--num-threads 4 --io-uring --mqtt-host=x --poller-per-thread --io-uring", func(s *settings) bool {
 			return len(s.warnings) == 1 && slices.Equal(s.warnings[0].names, []string{"io-uring", "mqtt-host", "poller-per-thread"})
 		}},
@@ -126,7 +135,7 @@ func TestParseArgsErrors(t *testing.T) {
 		{"unknown option", "--nope", "unknown option --nope"},
 		{"unknown letter", "-Q", "unknown option 'Q' in -Q"},
 		{"refused", "--redis=127.0.0.1:6379/1", "not supported yet: --redis"},
-		{"several refused", "-r x --b2b-url y -F", "not supported yet: --redis, --b2b-url, --no-fallback"},
+		{"several refused", "-r x --b2b-url y --codecs", "not supported yet: --redis, --b2b-url, --codecs"},
 		{"value missing", "--port-min", "option needs an argument: --port-min"},
 		{"no number", "-m abc", `"abc" is not a whole number`},
 		{"no truth value", "--foreground=maybe", `"maybe" is not a truth value`},
@@ -137,6 +146,7 @@ func TestParseArgsErrors(t *testing.T) {
 		{"ports crossed", "-m 5000 -M 4000", "port range 5000-4000 is empty"},
 		{"tos out of range", "--tos 256", "tos: 256"},
 		{"log level", "-L 8", "log-level: 8"},
+		{"kernel", "--kernel=maybe", `kernel: "maybe" is none of`},
 		{"learning", "--endpoint-learning=x", `endpoint-learning: "x" is none of`},
 		{"facility", "--log-facility=x", `unknown facility "x"`},
 		{"https without certificate", "--listen-https=1", "listen-https needs https-cert"},

@@ -77,6 +77,12 @@ func serve(ctx context.Context, env env, args []string, asReference bool) error 
 			s.engine.Report = collector.report
 		}
 	}
+	if s.engine.Table, err = openTable(s, log); err != nil {
+		return err
+	}
+	if s.engine.Table != nil {
+		defer func() { _ = s.engine.Table.Close() }() // after the engine; the kernel lets go of it either way
+	}
 	engine, err := rtpengine.New(s.engine)
 	if err != nil {
 		return err

@@ -44,6 +44,9 @@ type settings struct {
 	learning         string
 	maxBandwidth     int
 	table            int
+	noFallback       bool
+	kernel           string
+	kernelInterfaces []string
 
 	logStderr                       bool
 	logLevel                        int
@@ -115,6 +118,7 @@ func (s *settings) check() error {
 	}
 	oneOf("endpoint-learning", s.learning, "heuristic", "delayed", "immediate", "off")
 	oneOf("homer-protocol", s.homerProtocol, "udp", "tcp")
+	oneOf("kernel", s.kernel, "auto", "off", "require")
 	oneOf("log-format", s.logFormat, "default", "parsable", "json")
 	oneOf("dtls-cert-cipher", s.engine.CertCipher, "prime256v1", "RSA")
 	oneOf("ssrc-reporting", s.engine.SSRCReporting, "full", "inline", "global", "none")

@@ -58,6 +58,7 @@ func (w *web) lab(rw http.ResponseWriter, r *http.Request) {
 	cfg.Adjustable = w.d.calls.Adjusted()
 	cfg.MaxSessions = -1
 	cfg.IO, cfg.Workers, cfg.Log, cfg.Store, cfg.Console = relay.NullIO, 1, slog.New(slog.DiscardHandler), nil, nil
+	cfg.Table = nil
 	engine, err := rtpengine.New(cfg)
 	if err != nil {
 		http.Error(rw, err.Error(), http.StatusInternalServerError)

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"rtpsidecar/relay"
+	"rtpsidecar/relay/ebpf"
 )
 
 // Link decides about one datagram: it arrives once for each delay returned, so that nil loses it, {0} is a perfect wire
@@ -34,9 +35,10 @@ func Lossy(seed uint64, loss float64, jitter time.Duration) Link {
 	}
 }
 
-// Network is one wire with all its sockets. Link may be set before use.
+// Network is one wire with all its sockets. Link and Table may be set before use.
 type Network struct {
-	Link Link
+	Link  Link
+	Table *ebpf.Fake // takes what arrives before the sockets do; nil: none
 
 	mu      sync.Mutex
 	sockets map[netip.AddrPort]func(b []byte, from netip.AddrPort)
@@ -92,6 +94,15 @@ func (n *Network) send(b []byte, from, to netip.AddrPort) {
 }
 
 func (n *Network) deliver(b []byte, from, to netip.AddrPort) {
+	if n.Table != nil {
+		verdict, sent := n.Table.Receive(to, from, b)
+		for _, p := range sent {
+			n.send(p.Payload, p.From, p.To)
+		}
+		if verdict != ebpf.Up {
+			return
+		}
+	}
 	n.mu.Lock()
 	receive := n.sockets[to]
 	if receive == nil {

@@ -1,0 +1,529 @@
+package relay_test
+
+import (
+	"crypto/rand"
+	"encoding/binary"
+	"net/netip"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"rtpsidecar/relay"
+	"rtpsidecar/relay/ebpf"
+	"rtpsidecar/relay/relaytest"
+	"rtpsidecar/relay/srtp"
+)
+
+// offload is a call between phone A, plain, and phone B, with SDES, over a Host with a table.
+type offload struct {
+	t      *testing.T
+	net    *relaytest.Network
+	table  *ebpf.Fake
+	host   *relay.Host
+	a, b   *relay.Transport
+	pa, pb *relaytest.Peer
+	sa, sb relay.Settings
+
+	toB, fromB *srtp.Context // phone B's
+	seq        [2]uint16     // of the next packet of A, of B
+	atA, atB   map[uint32]int
+	indices    map[uint16][]byte // what phone B was sent, by sequence number
+}
+
+const (
+	ssrcA, ssrcB = 0xa, 0xb
+	burst        = 3 * ebpf.Ahead
+)
+
+func newOffload(t *testing.T) *offload {
+	t.Helper()
+	n := relaytest.New(nil)
+	o := &offload{t: t, net: n, table: ebpf.NewFake(), atA: map[uint32]int{}, atB: map[uint32]int{}, indices: map[uint16][]byte{}}
+	n.Table = o.table
+	var err error
+	o.host, err = relay.New(relay.Config{
+		Workers: 2, IO: n.IO, Table: o.table,
+		Interfaces: []relay.Interface{{Name: "default", Local: netip.MustParseAddr("10.0.0.1"), PortMin: 30000, PortMax: 30099}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	o.a, o.b = open(t, o.host, relay.TransportConfig{ID: 1}), open(t, o.host, relay.TransportConfig{ID: 2})
+	o.pa, o.pb = n.Listen(phoneA), n.Listen(phoneB)
+	o.sa = relay.Settings{RemoteSeen: true, Remote: [2]netip.AddrPort{phoneA}, Muxed: true}
+	o.sb = relay.Settings{RemoteSeen: true, Remote: [2]netip.AddrPort{phoneB}, Muxed: true}
+	o.rekey()
+	o.seq = [2]uint16{65400, 100} // A's numbers wrap on the way
+	connect(o.a, o.b)
+	o.apply()
+	return o
+}
+
+func (o *offload) rekey() {
+	o.t.Helper()
+	recv, err1 := srtp.NewParams(srtp.SuiteByName("AES_CM_128_HMAC_SHA1_80"), rand.Reader)
+	send, err2 := srtp.NewParams(srtp.SuiteByName("AES_CM_128_HMAC_SHA1_80"), rand.Reader)
+	if err1 != nil || err2 != nil {
+		o.t.Fatal(err1, err2)
+	}
+	o.sb.SDES = &relay.SDES{Recv: recv, Send: send}
+	o.fromB, _ = srtp.New(recv)
+	o.toB, _ = srtp.New(send)
+	clear(o.indices)
+}
+
+func (o *offload) apply() {
+	o.t.Helper()
+	apply(o.t, o.a, o.sa)
+	apply(o.t, o.b, o.sb)
+}
+
+// sendA and sendB send one packet; its number is in the payload.
+func (o *offload) sendA(p *relaytest.Peer, ssrc byte) {
+	p.Send(packet(o.seq[0], ssrc), at(o.a, relay.RTP))
+	o.seq[0]++
+}
+
+func (o *offload) sendB(p *relaytest.Peer) {
+	o.t.Helper()
+	b, err := o.fromB.ProtectRTP(append(make([]byte, 0, 64), packet(o.seq[1], ssrcB)...))
+	if err != nil {
+		o.t.Fatal(err)
+	}
+	o.seq[1]++
+	p.Send(b, at(o.b, relay.RTP))
+}
+
+// collect takes what the phones have received and returns how much that is.
+func (o *offload) collect() (a, b int) {
+	o.t.Helper()
+	synctest.Wait()
+	for {
+		d, ok := o.pa.Receive(time.Nanosecond)
+		if !ok {
+			break
+		}
+		a++
+		o.atA[key(d.Bytes)]++
+	}
+	for {
+		d, ok := o.pb.Receive(time.Nanosecond)
+		if !ok {
+			break
+		}
+		b++
+		seq := binary.BigEndian.Uint16(d.Bytes[2:])
+		if old, ok := o.indices[seq]; ok {
+			o.t.Errorf("index of %d used twice: %x and %x", seq, old, d.Bytes)
+		}
+		o.indices[seq] = d.Bytes
+		plain, err := o.toB.UnprotectRTP(append([]byte(nil), d.Bytes...))
+		if err != nil {
+			o.t.Fatalf("phone B, packet %d: %v", seq, err)
+		}
+		o.atB[key(plain)]++
+	}
+	return a, b
+}
+
+func key(b []byte) uint32 {
+	return uint32(b[11])<<16 | uint32(binary.BigEndian.Uint16(b[2:]))
+}
+
+// talk sends a burst each way and expects all of it at the other ends, once.
+func (o *offload) talk() {
+	o.t.Helper()
+	for range burst {
+		o.sendA(o.pa, ssrcA)
+		o.sendB(o.pb)
+		synctest.Wait()
+	}
+	o.expect(burst, burst)
+}
+
+func (o *offload) expect(a, b int) {
+	o.t.Helper()
+	if gotA, gotB := o.collect(); gotA != a || gotB != b {
+		o.t.Errorf("phone A got %d of %d, phone B %d of %d", gotA, a, gotB, b)
+	}
+	for _, m := range []map[uint32]int{o.atA, o.atB} {
+		for k, n := range m {
+			if n != 1 {
+				o.t.Errorf("packet %d of source %d came %d times", k&0xffff, k>>16, n)
+			}
+		}
+		clear(m)
+	}
+}
+
+// kernel expects each direction in the table, or not.
+func (o *offload) kernel(want bool, reason string) {
+	o.t.Helper()
+	for _, tr := range []*relay.Transport{o.a, o.b} {
+		st := tr.Status().Streams[relay.RTP]
+		if st.Kernel != want || !want && !strings.Contains(st.NoKernel, reason) {
+			o.t.Errorf("kernel %v, reason %q; want %v, %q", st.Kernel, st.NoKernel, want, reason)
+		}
+	}
+}
+
+func (o *offload) flows(want int) {
+	o.t.Helper()
+	if n := o.table.Status().Flows; n != want {
+		o.t.Errorf("%d flows in the table, want %d", n, want)
+	}
+}
+
+// taken is how many packets the table took until now.
+func (o *offload) taken() uint64 {
+	o.a.Status()
+	o.b.Status()
+	return o.host.Totals().Kernel.Packets
+}
+
+func TestHandover(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		do   func(o *offload)
+		gone int // flows in the table right after
+	}{
+		{"nothing", func(*offload) {}, 2},
+		{"re-offer", func(o *offload) {
+			o.sa.Signalling++
+			o.sb.Signalling++
+			o.apply()
+		}, 0},
+		{"the same plan", func(o *offload) { connect(o.a, o.b) }, 0},
+		{"type of service", func(o *offload) {
+			o.sb.TOS = 0xb8
+			o.apply()
+		}, 0},
+		{"phone A moves", func(o *offload) {
+			o.pa = o.net.Listen(netip.MustParseAddrPort("10.0.0.11:5000"))
+			o.sa.Remote[0] = o.pa.Addr()
+			o.apply()
+		}, 0},
+		{"phone B moves", func(o *offload) {
+			o.pb = o.net.Listen(netip.MustParseAddrPort("10.0.0.21:5000"))
+			o.sb.Remote[0] = o.pb.Addr()
+			o.apply()
+		}, 0},
+		{"new keys", func(o *offload) {
+			o.rekey()
+			o.apply()
+		}, 0},
+		{"many re-offers while packets pass", func(o *offload) {
+			done := make(chan struct{})
+			go func() {
+				defer close(done)
+				for range 200 {
+					connect(o.a, o.b)
+					apply(o.t, o.b, o.sb)
+				}
+			}()
+			for range burst {
+				o.sendA(o.pa, ssrcA)
+				o.sendB(o.pb)
+			}
+			<-done
+			o.expect(burst, burst)
+			connect(o.a, o.b)
+		}, 0},
+		{"a packet too long for the table", func(o *offload) {
+			o.table.MaxPayload = 4
+			o.talk()
+			o.table.MaxPayload = 0
+		}, 2},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				o := newOffload(t)
+				defer o.host.Close()
+				o.talk()
+				o.kernel(true, "")
+				o.flows(2)
+				tt.do(o)
+				o.flows(tt.gone)
+				before := o.taken()
+				o.talk()
+				o.talk()
+				o.kernel(true, "")
+				if n := o.taken() - before; n < burst {
+					t.Errorf("the table took %d packets", n)
+				}
+				// Everything is counted once, wherever it passed.
+				total := o.host.Totals()
+				st := o.a.Status()
+				if in := o.a.Status().Streams[0].In.Packets + o.b.Status().Streams[0].In.Packets; in != total.User.Packets+total.Kernel.Packets {
+					t.Errorf("%d packets in, totals %+v", in, total)
+				}
+				if s := st.SSRCs[0]; s.Lost != 0 || s.Packets != st.Streams[0].In.Packets || s.Duplicates != 0 {
+					t.Errorf("source %+v, stream %+v", s, st.Streams[0].In)
+				}
+				o.a.Close()
+				o.b.Close()
+				o.flows(0)
+			})
+		})
+	}
+}
+
+func TestOffloadRefused(t *testing.T) {
+	plan := func(o *offload, edit func(*relay.Route)) {
+		for _, x := range [][2]*relay.Transport{{o.a, o.b}, {o.b, o.a}} {
+			r := relay.Route{ID: 1, Sinks: []relay.Sink{{To: x[1], Feedback: true}}}
+			edit(&r)
+			x[0].SetPlan(&relay.Plan{Routes: []relay.Route{r}})
+		}
+	}
+	silence := &relay.SilenceSet{}
+	silence.PTs.Add(0)
+	for _, tt := range []struct {
+		name   string
+		do     func(o *offload)
+		reason string
+		passes bool
+	}{
+		{"hold", func(o *offload) {
+			plan(o, func(r *relay.Route) { r.Sinks[0].MuteRTP = true })
+		}, "no receiver", false},
+		{"block media", func(o *offload) { plan(o, func(r *relay.Route) { r.Discard = true }) }, "discarded", false},
+		{"silence", func(o *offload) { plan(o, func(r *relay.Route) { r.Silence = *silence }) }, "silenced", true},
+		{"silence to one", func(o *offload) { plan(o, func(r *relay.Route) { r.Sinks[0].Silence = silence }) }, "silenced", true},
+		{"extensions", func(o *offload) { plan(o, func(r *relay.Route) { r.Sinks[0].ExtMap = new([256]uint8) }) }, "extensions", true},
+		{"recoded", func(o *offload) { plan(o, func(r *relay.Route) { r.Sinks[0].Recode = new([128]*[256]byte) }) }, "recoded", true},
+		{"echo", func(o *offload) {
+			o.a.SetPlan(&relay.Plan{Routes: []relay.Route{{ID: 1, Sinks: []relay.Sink{{To: o.a}}}}})
+			o.b.SetPlan(&relay.Plan{Routes: []relay.Route{{ID: 1, Sinks: []relay.Sink{{To: o.b}}}}})
+		}, "echo", false},
+		{"bundle", func(o *offload) {
+			for _, x := range [][2]*relay.Transport{{o.a, o.b}, {o.b, o.a}} {
+				r := relay.Route{ID: 8, Sinks: []relay.Sink{{To: x[1]}}}
+				x[0].SetPlan(&relay.Plan{Routes: []relay.Route{r, {ID: 9}}})
+			}
+		}, "bundle", true},
+		{"GCM", func(o *offload) {
+			k, _ := srtp.NewParams(srtp.SuiteByName("AEAD_AES_128_GCM"), rand.Reader)
+			o.sb.SDES = &relay.SDES{Recv: k, Send: k}
+			o.fromB, _ = srtp.New(k)
+			o.toB, _ = srtp.New(k)
+			clear(o.indices)
+			o.apply()
+		}, "crypto suite", true},
+		{"table full", func(o *offload) {
+			o.table.Fail = func(ebpf.FlowKey, ebpf.Action) error { return ebpf.ErrFull }
+			connect(o.a, o.b)
+		}, "full", true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				o := newOffload(t)
+				defer o.host.Close()
+				o.talk()
+				o.kernel(true, "")
+				tt.do(o)
+				o.flows(0)
+				for range burst {
+					o.sendA(o.pa, ssrcA)
+					o.sendB(o.pb)
+					synctest.Wait()
+				}
+				o.kernel(false, tt.reason)
+				if a, b := o.collect(); (a == burst && b == burst) != tt.passes && tt.name != "echo" {
+					t.Errorf("%d and %d of %d passed", a, b, burst)
+				}
+			})
+		})
+	}
+}
+
+// Blocked DTMF is a matter of userspace; the rest of the flow is not.
+func TestOffloadWithoutDTMF(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o := newOffload(t)
+		defer o.host.Close()
+		pts := new([128]uint8)
+		for i := range pts {
+			pts[i] = uint8(i)
+		}
+		pts[101] = 0xff
+		o.a.SetPlan(&relay.Plan{Routes: []relay.Route{{ID: 1, Sinks: []relay.Sink{{To: o.b, PTMap: pts}}}}})
+		o.talk()
+		o.kernel(true, "")
+		event := packet(o.seq[0], ssrcA)
+		event[1] = 101
+		o.seq[0]++
+		o.pa.Send(event, at(o.a, relay.RTP))
+		o.expect(0, 0)
+		o.talk()
+	})
+}
+
+func TestOffloadSources(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o := newOffload(t)
+		defer o.host.Close()
+		o.talk()
+		o.kernel(true, "")
+		action := func() ebpf.Action {
+			act, _ := o.table.Action(ebpf.FlowKey{Local: at(o.a, relay.RTP)})
+			return act
+		}
+
+		// A second source of the same phone joins the first.
+		time.Sleep(2 * time.Second)
+		o.sendA(o.pa, 7)
+		o.expect(0, 1)
+		if act := action(); len(act.Sources) != 2 {
+			t.Fatalf("sources %+v", act.Sources)
+		}
+		o.talk()
+
+		// Somebody else with the same source: served, by userspace alone, and never with an index of the table's.
+		other := o.net.Listen(netip.MustParseAddrPort("10.0.0.66:6666"))
+		o.seq[0]--
+		o.sendA(other, ssrcA)
+		o.flows(2)
+		synctest.Wait()
+		o.flows(1)
+		o.expect(0, 0)
+		o.sendA(other, ssrcA)
+		o.expect(0, 1)
+		o.talk()
+		o.flows(1)
+		time.Sleep(2 * time.Second)
+		o.talk()
+		o.flows(2)
+
+		// A third transport that sends to phone B as well takes the flow back before its first packet.
+		c := open(t, o.host, relay.TransportConfig{ID: 3})
+		c.SetPlan(&relay.Plan{Routes: []relay.Route{{ID: 3, Sinks: []relay.Sink{{To: o.b}}}}})
+		o.flows(1)
+		o.talk()
+		if st := o.a.Status().Streams[0]; st.Kernel || st.NoKernel != "receiver has several senders" {
+			t.Errorf("%+v", st)
+		}
+		c.Close()
+		o.b.SetPlan(nil)
+		o.flows(0)
+		time.Sleep(2 * time.Second)
+		for range burst {
+			o.sendA(o.pa, ssrcA)
+			synctest.Wait()
+		}
+		o.expect(0, burst)
+		o.flows(1)
+		o.a.Close()
+		o.flows(0)
+	})
+}
+
+// The timer keeps counters and time of the last packet up to date.
+func TestOffloadPoll(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o := newOffload(t)
+		defer o.host.Close()
+		o.talk()
+		o.talk()
+		time.Sleep(2 * time.Second)
+		if n := o.host.Totals().Kernel.Packets; n < burst {
+			t.Errorf("the timer has seen %d packets", n)
+		}
+		last := o.a.Status().Streams[0].LastPacket
+		o.talk()
+		if now := o.a.Status().Streams[0].LastPacket; now.Sub(last) < time.Second {
+			t.Errorf("last packet %v after %v", now, last)
+		}
+	})
+}
+
+// Browser legs: a restart of ICE or a new DTLS association takes the flow back, and media goes on after it.
+func TestOffloadWebRTC(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		edit func(x, y *relay.Settings)
+	}{
+		{"ICE restart", func(x, y *relay.Settings) {
+			ix, iy := *x.ICE, *y.ICE
+			ix.Local, ix.Remote = credentials("v"), credentials("w")
+			iy.Local, iy.Remote = credentials("w"), credentials("v")
+			x.ICE, y.ICE = &ix, &iy
+		}},
+		{"DTLS restart", func(x, y *relay.Settings) {
+			dx, dy := *x.DTLS, *y.DTLS
+			dx.Generation, dy.Generation = 1, 1
+			x.DTLS, y.DTLS = &dx, &dy
+		}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				n := relaytest.New(nil)
+				n.Table = ebpf.NewFake()
+				mk := func(addr string, table ebpf.Table) *relay.Host {
+					h, err := relay.New(relay.Config{
+						Workers: 1, IO: n.IO, Table: table,
+						Interfaces: []relay.Interface{{Name: "default", Local: netip.MustParseAddr(addr), PortMin: 30000, PortMax: 30099}},
+					})
+					if err != nil {
+						t.Fatal(err)
+					}
+					return h
+				}
+				c := &chain{t: t, net: n, h1: mk("10.0.0.1", n.Table), h2: mk("10.0.0.2", nil)}
+				defer c.close()
+				c.a, c.x = open(t, c.h1, relay.TransportConfig{ID: 1}), open(t, c.h1, relay.TransportConfig{ID: 2})
+				c.y, c.b = open(t, c.h2, relay.TransportConfig{ID: 3}), open(t, c.h2, relay.TransportConfig{ID: 4})
+				connect(c.a, c.x)
+				connect(c.y, c.b)
+				c.pa, c.pb = n.Listen(phoneA), n.Listen(phoneB)
+				apply(t, c.a, relay.Settings{RemoteSeen: true, Remote: [2]netip.AddrPort{phoneA}, Muxed: true})
+				apply(t, c.b, relay.Settings{RemoteSeen: true, Remote: [2]netip.AddrPort{phoneB}, Muxed: true})
+				x := webrtc(c.x, c.y, [2]string{"x", "y"}, true, true)
+				y := webrtc(c.y, c.x, [2]string{"y", "x"}, false, true)
+				apply(t, c.y, y)
+				apply(t, c.x, x)
+
+				var seq uint16
+				talk := func() {
+					t.Helper()
+					got := [2]int{}
+					for range burst {
+						seq++
+						c.pa.Send(packet(seq, 1), at(c.a, relay.RTP))
+						c.pb.Send(packet(seq, 2), at(c.b, relay.RTP))
+						for i, p := range []*relaytest.Peer{c.pa, c.pb} {
+							if _, ok := p.Receive(20 * time.Millisecond); ok {
+								got[i]++
+							}
+						}
+					}
+					if got != [2]int{burst, burst} {
+						t.Errorf("got %d of %d", got, burst)
+					}
+				}
+				flows := func(want int) {
+					t.Helper()
+					if k := n.Table.Status().Flows; k != want {
+						t.Errorf("%d flows, want %d", k, want)
+					}
+				}
+				time.Sleep(10 * time.Second)
+				talk()
+				flows(2)
+				tt.edit(&x, &y)
+				x.Signalling, y.Signalling = 1, 1
+				apply(t, c.y, y)
+				apply(t, c.x, x)
+				flows(0)
+				time.Sleep(10 * time.Second)
+				talk()
+				talk()
+				flows(2)
+				if k := c.h1.Totals().Kernel.Packets; k < burst {
+					t.Errorf("the table took %d", k)
+				}
+			})
+		})
+	}
+}

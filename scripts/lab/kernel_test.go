@@ -1,0 +1,102 @@
+package lab
+
+import (
+	"context"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"rtpsidecar/ng"
+	"rtpsidecar/scripts/internal/daemon"
+)
+
+// TestKernel makes a call whose media the kernel forwards, in a network namespace of its own.
+func TestKernel(t *testing.T) {
+	need(t, "ip")
+	if os.Geteuid() != 0 {
+		t.Skip("SKIPPED: needs root, for a network namespace and CAP_BPF")
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	dir := t.TempDir()
+	path := os.Getenv("LAB_DAEMON")
+	if path == "" {
+		var err error
+		if path, err = daemon.Build(ctx, dir); err != nil {
+			t.Fatal(err)
+		}
+	}
+	// The thread stays in the namespace and ends with the test; what it starts is there too.
+	runtime.LockOSThread()
+	if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
+		t.Skipf("SKIPPED: no network namespace: %v", err)
+	}
+	if out, err := commandHere("ip", "link", "set", "lo", "up"); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	log := filepath.Join(dir, "daemon.log")
+	d, err := daemon.Start(ctx, daemon.Config{
+		Path: path, Listen: netip.MustParseAddrPort("127.0.0.1:2223"), Interfaces: []string{"127.0.0.1"},
+		PortMin: 28100, PortMax: 28999, Args: []string{"--log-level=7", "--kernel=require"}, LogFile: log,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := d.Close(); err != nil {
+			t.Error(err)
+		}
+		showOnFailure(t, "daemon", log)
+	})
+
+	a, b := endpoint(t, 'a', 'b'), endpoint(t, 'b', 'a')
+	ask := func(command string, more ...string) *ng.Dict {
+		t.Helper()
+		msg := new(ng.Dict)
+		msg.AddString("command", command)
+		msg.AddString("call-id", "kernel-call")
+		for i := 0; i < len(more); i += 2 {
+			msg.AddString(more[i], more[i+1])
+		}
+		reply, err := d.Ask(msg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r := reply.Value("result").Str(); r != "ok" {
+			t.Fatalf("%s: %s %s", command, r, reply.Value("error-reason").Str())
+		}
+		return reply
+	}
+	toB := mediaOf(t, ask("offer", "from-tag", "caller", "sdp", plainBody("caller", a.Port())).Value("sdp").Str())
+	toA := mediaOf(t, ask("answer", "from-tag", "caller", "to-tag", "callee", "sdp", plainBody("callee", b.Port())).Value("sdp").Str())
+	carry(ctx, t, a, b, toA, toB, 0, 300)
+
+	for _, tag := range []string{"caller", "callee"} {
+		stream := ask("query").Value("tags").Dict().Value(tag).Dict().Value("medias").List()[0].Dict().Value("streams").List()[0].Dict()
+		var flags []string
+		for _, f := range stream.Value("flags").List() {
+			flags = append(flags, f.Str())
+		}
+		if !slices.Contains(flags, "kernelized") {
+			t.Errorf("%s: flags %q, reason %q", tag, flags, stream.Value("no kernel reason").Str())
+		}
+		packets, _ := stream.Value("stats").Dict().Value("packets").Int()
+		if packets != 300 {
+			t.Errorf("%s: %d packets counted", tag, packets)
+		}
+	}
+	totals := ask("statistics").Value("statistics").Dict().Value("totalstatistics").Dict()
+	kernel, _ := totals.Value("relayedpackets_kernel").Int()
+	user, _ := totals.Value("relayedpackets_user").Int()
+	if kernel < 300 || kernel+user != 600 {
+		t.Errorf("the kernel forwarded %d, userspace %d", kernel, user)
+	}
+	ask("delete")
+}
