@@ -2,9 +2,9 @@ package lab
 
 import (
 	"context"
-	"net"
 	"net/netip"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"runtime"
 	"slices"
@@ -38,7 +38,7 @@ func TestKernel(t *testing.T) {
 	if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
 		t.Skipf("SKIPPED: no network namespace: %v", err)
 	}
-	if out, err := commandHere("ip", "link", "set", "lo", "up"); err != nil {
+	if out, err := exec.CommandContext(ctx, "ip", "link", "set", "lo", "up").CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
 	log := filepath.Join(dir, "daemon.log")
