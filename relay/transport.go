@@ -328,8 +328,9 @@ func (t *Transport) Close() error {
 	if t.fast != nil {
 		t.fast.fp.replan(t, emptyPlan)
 		t.fast.close()
+	} else {
+		t.plan.Store(emptyPlan)
 	}
-	t.plan.Store(emptyPlan)
 	for i := range t.comps {
 		if a := t.comps[i].assoc.Swap(nil); a != nil {
 			a.keyer.Close() // says good-bye, so it comes before the target goes
