@@ -66,7 +66,9 @@ func (c *component) follow(v *pairView, p *port, from netip.AddrPort, at time.Ti
 	next.previous, next.until = v.remote, at.Add(handoverGrace)
 	next.remote, next.since = from, at
 	if c.pair.CompareAndSwap(v, &next) {
-		c.steer(&target{addr: from, port: p, confirmed: true})
+		if c.steer(&target{addr: from, port: p, confirmed: true}) && c.t.fast != nil {
+			c.t.fast.moved = true // we are the worker
+		}
 	}
 }
 
@@ -287,7 +289,9 @@ func (g *agent) act(now time.Time) {
 			g.choose(now, &g.t.comps[a.Component-1], &target{addr: a.Remote, port: g.ports[a.Local], confirmed: a.Nominated})
 		case ice.ConsentLost:
 			c := &g.t.comps[a.Component-1]
-			c.steer(nil)
+			if c.steer(nil) {
+				g.t.changed()
+			}
 			c.noConsent.Store(true)
 			g.emit(EventConsentLost, c.id, now, a.Remote.String())
 		case ice.StateChanged:
@@ -310,7 +314,9 @@ func (g *agent) choose(now time.Time, c *component, to *target) {
 	}
 	v.remote, v.nominated, v.since = to.addr, to.confirmed, now
 	c.pair.Store(&v)
-	c.steer(to)
+	if c.steer(to) {
+		g.t.changed()
+	}
 	g.t.wakeDTLS(now)
 }
 

@@ -32,7 +32,7 @@ func TestFollow(t *testing.T) {
 		{"before ICE, stranger", &pairView{}, stranger, time.Hour, false, selected},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			var c component
+			c := component{t: new(Transport)}
 			c.target.Store(&target{addr: selected})
 			c.pair.Store(tt.view)
 			at := start.Add(tt.after)

@@ -139,7 +139,7 @@ func (f *flow) has(ssrc uint32) bool {
 
 // settled reports whether from is the far side's address for good, as far as that is ever known. For the worker.
 func (c *component) settled(from netip.AddrPort) bool {
-	if v := c.pair.Load(); v != nil && v.heard() {
+	if v := c.pair.Load(); v != nil && !v.fallback {
 		return v.nominated && from == v.remote
 	}
 	return c.learn.confirmed && c.learn.source == from

@@ -83,17 +83,15 @@ func (c *component) stop() {
 	c.target.Store(nil)
 }
 
-// steer is for ICE, which decides alone.
-func (c *component) steer(to *target) {
+// steer is for ICE, which decides alone. It reports whether that is somewhere else.
+func (c *component) steer(to *target) bool {
 	c.mu.Lock()
+	defer c.mu.Unlock()
 	old := c.target.Load()
 	if c.gen != stopped {
 		c.target.Store(to)
 	}
-	c.mu.Unlock()
-	if !old.same(to) {
-		c.t.changed()
-	}
+	return !old.same(to)
 }
 
 // retarget, for the worker, sends to another address from now on, unless the settings have changed meanwhile.
