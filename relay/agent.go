@@ -25,6 +25,7 @@ type agent struct {
 	pairs []ice.PairStatus
 	timer timer
 	had   bool // EventICEConnected was sent
+	early bool // Settings.Early: the far side may not be ready
 
 	restart int             // Settings.Signalling of our last restart
 	before  ice.Credentials // the far side's at that time
@@ -165,6 +166,10 @@ func (g *agent) configure(s, prev *Settings, now time.Time) {
 	if g.ice != nil && was.Lite != s.ICE.Lite {
 		g.stop()
 	}
+	if g.ice != nil && g.early && s.RemoteSeen && !g.heard() {
+		g.stop() // nothing that was tried until now says that it would not work now
+	}
+	g.early = s.Early && !s.RemoteSeen
 	fresh := g.ice == nil
 	switch {
 	case fresh:
@@ -180,7 +185,7 @@ func (g *agent) configure(s, prev *Settings, now time.Time) {
 	// After a restart of ours the old credentials say nothing until the far side has spoken again.
 	stale := s.ICE.Remote == g.before && s.Signalling == g.restart
 	remote, known := g.ice.Remote()
-	if s.RemoteSeen && s.ICE.Remote.Pwd != "" && !stale && (!known || !was.sameRemote(s.ICE)) {
+	if (s.RemoteSeen || s.Early) && s.ICE.Remote.Pwd != "" && !stale && (!known || !was.sameRemote(s.ICE)) {
 		if known && remote != s.ICE.Remote {
 			g.reopen()
 		}
@@ -190,6 +195,16 @@ func (g *agent) configure(s, prev *Settings, now time.Time) {
 		})
 	}
 	g.act(now)
+}
+
+// heard reports whether the far side has shown any sign of ICE.
+func (g *agent) heard() bool {
+	for i := range g.t.comps {
+		if v := g.t.comps[i].pair.Load(); v != nil && v.heard() {
+			return true
+		}
+	}
+	return false
 }
 
 // reopen hears all proven addresses again, until a pair of the new session is nominated.
@@ -272,6 +287,11 @@ func (g *agent) prove(c *component, v *pairView) {
 			proven = append(proven, p.Remote)
 		}
 	}
+	g.ice.Early(func(local int, from netip.AddrPort) {
+		if g.ports[local].comp == c && !slices.Contains(proven, from) {
+			proven = append(proven, from)
+		}
+	})
 	if !slices.Equal(proven, v.proven) {
 		next := *v
 		next.proven = proven
@@ -329,6 +349,9 @@ func (g *agent) changed(now time.Time, s ice.State) {
 			g.emit(EventICEConnected, RTP, now, p.Local.String()+" "+p.Remote.String())
 		}
 	case ice.StateFailed:
+		if g.early {
+			return
+		}
 		g.had = false
 		g.emit(EventICEFailed, RTP, now, "")
 		g.giveUp()

@@ -85,6 +85,7 @@ type Settings struct {
 
 	Remote     [2]netip.AddrPort // where to send, from SDP; zero: unknown; an unspecified address: hold, send nothing
 	RemoteSeen bool              // the far side's SDP is known and it was told our port: learning may begin
+	Early      bool              // not told yet, but checks and handshake with it may begin: its SDP is an offer
 	Muxed      bool              // RTCP is sent on component RTP
 
 	Learning     Learning
@@ -120,7 +121,8 @@ type ICE struct {
 // SetupRole is our DTLS role.
 type SetupRole uint8
 
-// The roles. RoleUndecided waits: no ClientHello is sent and an early one is kept until the answer decides.
+// The roles. RoleUndecided waits: no ClientHello is sent and an early one is kept until the answer decides, unless ICE
+// vouches for its sender: then we are passive. A role that is reversed before there are keys begins a new association.
 const (
 	RoleUndecided SetupRole = iota
 	RoleActive

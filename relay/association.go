@@ -18,7 +18,9 @@ type association struct {
 	c     *component
 	cfg   DTLS
 	keyer *dtls.Keyer
-	begun bool // started; Transport.mu
+	begun bool      // started; Transport.mu
+	role  dtls.Role // since then
+	early bool      // without the far side's fingerprints, which are owed to keyer
 
 	peer atomic.Pointer[target] // where the newest datagram came from, while the handshake goes on
 	done atomic.Bool            // keys are installed
@@ -36,6 +38,11 @@ func (a *DTLS) renews(b *DTLS) bool {
 			})
 }
 
+// reversed reports whether role is the other one than a has started with. Once there are keys nobody can reverse it.
+func (a *association) reversed(role SetupRole) bool {
+	return a.begun && !a.done.Load() && role != RoleUndecided && (role == RoleActive) != (a.role == dtls.Client)
+}
+
 // associate brings the associations to what s says: one for each component in use. t.mu is held.
 func (t *Transport) associate(s *Settings) error {
 	for i := range t.comps {
@@ -49,7 +56,7 @@ func (t *Transport) associate(s *Settings) error {
 			continue
 		}
 		failed := old != nil && old.err.Load() != nil && s.Signalling != t.applied.Signalling
-		if old != nil && !old.cfg.renews(s.DTLS) && !failed {
+		if old != nil && !old.cfg.renews(s.DTLS) && !old.reversed(s.DTLS.Role) && !failed {
 			old.cfg = *s.DTLS
 			continue
 		}
@@ -87,33 +94,52 @@ func (c *component) associate(a *association) {
 func (t *Transport) has(c Component) bool { return len(t.addrs) > 0 && t.addrs[0].ports[c] != nil }
 
 // startDTLS starts the associations that can: those with a role and fingerprints, and as a client with somewhere to send
-// to. A server needs no address, it answers. t.mu is held.
+// to. A server needs no address, it answers. Whoever proved by ICE that it got our offer may come before its answer does;
+// its fingerprints are looked at when they are there. t.mu is held.
 func (t *Transport) startDTLS() {
 	for i := range t.comps {
 		c := &t.comps[i]
 		a := c.assoc.Load()
-		if a == nil || a.begun || len(a.cfg.Fingerprints) == 0 {
+		if a == nil || a.begun && !a.early {
 			continue
-		}
-		role := dtls.Server
-		switch a.cfg.Role {
-		case RoleUndecided:
-			continue
-		case RoleActive:
-			role = dtls.Client
-			if !t.applied.RemoteSeen || c.target.Load() == nil || c.checking() {
-				continue
-			}
 		}
 		list := make([]dtls.Fingerprint, len(a.cfg.Fingerprints))
 		for i, f := range a.cfg.Fingerprints {
 			list[i] = dtls.Fingerprint{Hash: f.Hash, Digest: f.Digest}
 		}
-		a.begun = true
+		if a.begun {
+			if len(list) > 0 {
+				a.early = false
+				a.keyer.Expect(list)
+			}
+			continue
+		}
+		role, early := dtls.Server, false
+		switch {
+		case a.cfg.Role == RoleUndecided:
+			peer := a.peer.Load()
+			if early = len(list) == 0 && peer != nil && c.vouched(peer.addr); !early {
+				continue
+			}
+		case len(list) == 0:
+			continue
+		case a.cfg.Role == RoleActive:
+			role = dtls.Client
+			if c.target.Load() == nil || c.checking() || !t.applied.RemoteSeen && !t.applied.Early {
+				continue
+			}
+		}
+		a.begun, a.role, a.early = true, role, early
 		if err := a.keyer.Start(context.Background(), role, list); err != nil {
 			a.fail(err)
 		}
 	}
+}
+
+// vouched reports whether the owner of an address proved by ICE that it has our SDP.
+func (c *component) vouched(from netip.AddrPort) bool {
+	v := c.pair.Load()
+	return v != nil && v.heard() && c.proven(from)
 }
 
 // wakeDTLS has the associations looked at soon; it may be called from a worker.
@@ -138,6 +164,9 @@ func (p *port) dtls(b []byte, from netip.AddrPort) {
 	if !a.done.Load() {
 		if to := a.peer.Load(); to == nil || to.addr != from || to.port != p {
 			a.peer.Store(&target{addr: from, port: p})
+			if p.comp.vouched(from) {
+				p.comp.t.wakeDTLS(p.comp.t.host.now())
+			}
 		}
 	}
 	a.keyer.Deliver(b)

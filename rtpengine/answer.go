@@ -115,6 +115,10 @@ func (c *Call) runAnswer(from, to *Participant, s *sdp.Session, f *Flags) (body 
 		if p.b.In == nil {
 			p.b.imagine(p.a.In)
 		}
+		if p.b.DTLS.Foreseen {
+			t := p.bm.transport()
+			p.b.DTLS.Begun = t != nil && t.Status().DTLSHeard
+		}
 		conclude(&p.b, &p.a, f, c.engine.rules())
 		n.concludeCodecs(p)
 	}

@@ -191,7 +191,7 @@ func (c *Call) apply() {
 		s, plan := m.settings(), m.plan()
 		m.local.apply(m, s, plan)
 		for _, l := range m.spares {
-			s.RemoteSeen = false // it serves those who do not know the new port yet; nothing is learnt there
+			s.RemoteSeen, s.Early = false, false // it serves those who do not know the new port yet; nothing is learnt there
 			l.apply(m, s, plan)
 		}
 	})
@@ -212,6 +212,7 @@ func (m *Media) settings() relay.Settings {
 		Signalling:   c.signals,
 		Remote:       l.Remote,
 		RemoteSeen:   l.Seen && l.Told,
+		Early:        l.Seen && !l.Told,
 		Muxed:        l.Mux.On,
 		Learning:     c.learning,
 		Asymmetric:   l.Flags.Asymmetric,
@@ -286,7 +287,7 @@ var candidateTypes = map[string]ice.CandidateType{
 
 func (l *leg) dtlsSettings() *relay.DTLS {
 	d := &relay.DTLS{TLSID: l.DTLS.RemoteID, Generation: l.DTLS.Generation}
-	if l.DTLS.Decided {
+	if l.DTLS.Decided || l.DTLS.Foreseen {
 		d.Role = relay.RolePassive
 		if l.DTLS.Active {
 			d.Role = relay.RoleActive

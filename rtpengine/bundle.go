@@ -217,9 +217,10 @@ func (m *Media) join(head *pair, media func(*pair) *Media) {
 		return
 	}
 	h := media(head)
-	if m.local != nil {
-		m.release()
+	if m.local != nil && !h.leg.ICE.On && len(h.spares) < maxSpares {
+		h.spares, m.local = append(h.spares, m.local), nil // without ICE some go on sending to the port that they were shown
 	}
+	m.release()
 	m.bundle = h
 }
 

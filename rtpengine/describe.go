@@ -113,6 +113,9 @@ func (n *negotiation) section(p *pair, offer bool) *sdp.Media {
 	if n.f.OriginalSendRecv && src.Direction != sdp.DirectionDefault {
 		m.Direction = src.Direction
 	}
+	if p.unanswered {
+		m.Direction = sdp.SendRecv // the zero address says it all
+	}
 	ptime := src.PTime
 	if p.a.PTimeWish != 0 && !offer {
 		ptime = 0 // we asked for another, which is between us and that side

@@ -23,6 +23,8 @@ type pair struct {
 	a, b   leg        // from's and to's
 	sec    *sdp.Media // nil: the SDP lacks the section
 
+	unanswered bool // sec is what the answer would have said, see leg.named
+
 	aHead, bHead *pair // whose transport the side's section uses; nil or the pair itself: its own
 	inGroup      bool  // the receiver sees it in a BUNDLE group
 }
@@ -84,9 +86,30 @@ func (n *negotiation) pairAnswer() {
 		if p.bm = p.am.peerIn(n.to); p.bm == nil {
 			p.bm = n.counterpart(i, p.am.Type)
 		}
+		if p.sec == nil && p.bm != nil && p.bm.leg.named() {
+			p.sec, p.unanswered = p.am.held(), true
+		}
 		n.add(p)
 	}
 }
+
+// named tells an offered section with a mid and plain RTP to a fixed address. Its offerer can tell what an answer is about,
+// and where that leaves such a section out it is held rather than refused, as observed of the reference.
+func (l *leg) named() bool {
+	return l.In != nil && l.In.MID != "" && l.rtp() && !l.Rejected && !l.ICE.On && !l.secure()
+}
+
+// held is the answer that somebody who was shown m would give to hold it.
+func (m *Media) held() *sdp.Media {
+	l := &m.leg
+	return &sdp.Media{
+		Type: m.Type, Port: discard, Protocol: l.Protocol, Codecs: l.Shown, MID: l.MID,
+		Connections: []sdp.Connection{{Family: sdp.IP4, Address: "0.0.0.0", Addr: netip.IPv4Unspecified()}},
+	}
+}
+
+// discard is the port to name where none is meant, RFC 863.
+const discard = 9
 
 // counterpart is the offerer's section for a party that no offer was made to: the one in the same place.
 func (n *negotiation) counterpart(i int, kind string) *Media {

@@ -92,6 +92,8 @@ type legDTLS struct {
 	Passive    bool // the offer asked us to be passive
 	Active     bool // our role, once Decided
 	Decided    bool
+	Begun      bool              // the far side takes part in the handshake that was foreseen
+	Foreseen   bool              // Active is what our role will be unless the flags of the answer say otherwise
 	Hash       string            // of our fingerprint
 	Remote     []sdp.Fingerprint // empty until known
 	RemoteID   string            // its tls-id

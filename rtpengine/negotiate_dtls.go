@@ -19,6 +19,7 @@ func hearDTLSOffer(l *leg, m *sdp.Media, f *Flags) {
 		*d = legDTLS{LocalID: d.LocalID, Generation: d.Generation}
 		return
 	}
+	d.Begun, d.Foreseen = false, false
 	if !sameFingerprints(d.Remote, m.Fingerprints) || d.RemoteID != m.TLSID {
 		d.Decided = false
 		if len(d.Remote) > 0 {
@@ -29,6 +30,27 @@ func hearDTLSOffer(l *leg, m *sdp.Media, f *Flags) {
 	d.Remote, d.RemoteID = m.Fingerprints, m.TLSID
 	d.chooseHash("")
 	d.Passive = f.DTLS == DTLSPassive || f.DTLSReverse == DTLSPassive
+}
+
+// foreseeDTLS fixes our role towards a as soon as a has offered, so that the handshake need not wait for the answer.
+// Where SDES or plain RTP may still be chosen instead, nothing is foreseen.
+func foreseeDTLS(a *leg, r rules) {
+	d := &a.DTLS
+	d.Foreseen = d.On && !d.Decided && a.secure() && !a.OSRTP && len(a.In.Cryptos) == 0
+	if d.Foreseen {
+		d.Active = activeTowards(a.In.Setup, d.Passive || r.dtlsPassive)
+	}
+}
+
+// activeTowards is our role towards an offerer that wrote setup.
+func activeTowards(setup sdp.Setup, passive bool) bool {
+	switch setup {
+	case sdp.SetupActive:
+		return false
+	case sdp.SetupPassive:
+		return true
+	}
+	return !passive
 }
 
 // hearDTLSAnswer: the answer to an offered association fixes the roles.
@@ -42,7 +64,7 @@ func hearDTLSAnswer(l *leg, m *sdp.Media) {
 		d.Remote, d.RemoteID = nil, ""
 		return
 	}
-	d.Refused = false
+	d.Refused, d.Foreseen = false, false
 	d.Remote, d.RemoteID = m.Fingerprints, m.TLSID
 	d.Active = m.Setup == sdp.SetupPassive // without the line the answerer is active, RFC 4145 section 4.1
 	d.Decided = true
@@ -61,6 +83,8 @@ func proposeDTLS(a, b *leg, f *Flags, r rules) {
 }
 
 // concludeDTLS decides our role towards a, who offered.
+//
+// A handshake that has begun meanwhile, and that the far side takes part in, is not taken back by a flag.
 func concludeDTLS(a *leg, f *Flags, r rules) {
 	d := &a.DTLS
 	if (f.DTLS == DTLSOff || a.SDES.Flags.Prefer) && len(a.In.Cryptos) > 0 {
@@ -73,15 +97,10 @@ func concludeDTLS(a *leg, f *Flags, r rules) {
 	if d.Decided {
 		return
 	}
-	switch a.In.Setup {
-	case sdp.SetupActive:
-		d.Active = false
-	case sdp.SetupPassive:
-		d.Active = true
-	default:
-		d.Active = !(d.Passive || f.DTLS == DTLSPassive || r.dtlsPassive && f.DTLS != DTLSActive)
+	if !d.Begun {
+		d.Active = activeTowards(a.In.Setup, d.Passive || f.DTLS == DTLSPassive || r.dtlsPassive && f.DTLS != DTLSActive)
 	}
-	d.Decided = true
+	d.Decided, d.Foreseen = true, false
 }
 
 // chooseHash takes the digest asked for, else the one the other side uses, else the default.

@@ -155,6 +155,7 @@ func (c *Call) runOffer(from, to *Participant, s *sdp.Session, f *Flags) (body [
 			continue
 		}
 		propose(&p.a, &p.b, f, c.engine.rules())
+		foreseeDTLS(&p.a, c.engine.rules())
 		n.proposeCodecs(p)
 	}
 	n.proposeBundle()

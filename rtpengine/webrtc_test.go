@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+
+	"rtpsidecar/relay"
 )
 
 // dialogue runs steps on one call and checks lines of each reply.
@@ -77,17 +79,34 @@ func TestDTLSRoles(t *testing.T) {
 	})
 }
 
-func TestNoClientHelloBeforeAnswer(t *testing.T) {
+// The offerer's handshake need not wait for the answer; whoever is offered to decides about its own.
+func TestRolesBeforeAnswer(t *testing.T) {
+	const crypto = "a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:d0RmdmcmVCspeEc3QGZiNWpVLFJhQX1cfHAwJSoj\n"
 	e := loopback(t)
-	must(t, e, "offer", "call-id", "c", "from-tag", "A", "sdp", body(rtpFrom, browserAudio))
-	c := e.lockCall("c")
-	for _, p := range c.participants {
-		s := p.Medias[0].settings()
-		if s.DTLS == nil || s.DTLS.Role != 0 {
-			t.Errorf("%s: DTLS %+v before the answer, want an undecided role", p.name(), s.DTLS)
-		}
+	tests := []struct {
+		name  string
+		sdp   string
+		flags []any
+		want  relay.SetupRole
+	}{
+		{name: "actpass", sdp: browserAudio, want: relay.RoleActive},
+		{name: "passive", sdp: strings.Replace(browserAudio, "actpass", "passive", 1), want: relay.RoleActive},
+		{name: "active", sdp: strings.Replace(browserAudio, "actpass", "active", 1), want: relay.RolePassive},
+		{name: "passive flag", sdp: browserAudio, flags: []any{"DTLS", "passive"}, want: relay.RolePassive},
+		{name: "SDES may win", sdp: browserAudio + crypto, want: relay.RoleUndecided},
 	}
-	e.unlock(c)
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			must(t, e, "offer", append([]any{"call-id", tt.name, "from-tag", "A", "sdp", body(rtpFrom, tt.sdp)}, tt.flags...)...)
+			c := e.lockCall(tt.name)
+			defer e.unlock(c)
+			for i, want := range []relay.SetupRole{tt.want, relay.RoleUndecided} {
+				if s := c.participants[i].Medias[0].settings(); s.DTLS == nil || s.DTLS.Role != want {
+					t.Errorf("party %d: DTLS %+v before the answer, want role %d", i, s.DTLS, want)
+				}
+			}
+		})
+	}
 }
 
 func TestRTCPMux(t *testing.T) {

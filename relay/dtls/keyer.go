@@ -111,6 +111,8 @@ type Keyer struct {
 	heard atomic.Int64 // time of the last datagram in nanoseconds of the Unix epoch
 	state atomic.Int32
 
+	expected chan []Fingerprint // at most one; for a Start without any
+
 	cancel context.CancelFunc
 	done   chan struct{} // closed when the goroutine has ended
 
@@ -146,7 +148,7 @@ func New(cfg Config) (*Keyer, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
-	return &Keyer{cfg: cfg, inbox: newInbox(), done: make(chan struct{})}, nil
+	return &Keyer{cfg: cfg, inbox: newInbox(), expected: make(chan []Fingerprint, 1), done: make(chan struct{})}, nil
 }
 
 // DefaultSuites are the suites that have a protection profile, strongest first.
@@ -170,8 +172,11 @@ func (k *Keyer) State() State { return State(k.state.Load()) }
 // Start begins the handshake with our role and the far end's fingerprints, any of which must match its certificate. The
 // end of ctx ends the association too. ErrStarted and ErrClosed say that it is too late, ErrFingerprint that no
 // fingerprint is of a known hash function, so that no certificate could match.
+//
+// A server may start before it knows any: the far end's ClientHello can overtake its signalling (RFC 8842 section 5.2).
+// The result then waits for Expect.
 func (k *Keyer) Start(ctx context.Context, role Role, fingerprints []Fingerprint) error {
-	if !known(fingerprints) {
+	if !known(fingerprints) && (role == Client || len(fingerprints) > 0) {
 		return ErrFingerprint
 	}
 	k.mu.Lock()
@@ -191,6 +196,14 @@ func (k *Keyer) Start(ctx context.Context, role Role, fingerprints []Fingerprint
 	}
 	go k.run(ctx, role, slices.Clone(fingerprints))
 	return nil
+}
+
+// Expect tells a Keyer that was started without fingerprints what they are. Only the first call counts.
+func (k *Keyer) Expect(fingerprints []Fingerprint) {
+	select {
+	case k.expected <- slices.Clone(fingerprints):
+	default:
+	}
 }
 
 // Close ends the association with a close_notify, if it was connected, and returns when the Keyer's goroutine has ended
@@ -220,8 +233,18 @@ func (k *Keyer) Abandon() {
 // send is what pipes write to.
 func (k *Keyer) send(datagram []byte) {
 	if !k.silent.Load() {
-		k.cfg.Send(datagram)
+		k.cfg.Send(oldestVersion(datagram))
 	}
+}
+
+// oldestVersion writes DTLS 1.0 into the record header of a plain ClientHello, as other libraries do and RFC 5246 appendix
+// E.1 advises: some far ends look at no hello of a version that they have not heard of. The handshake does not cover it.
+func oldestVersion(datagram []byte) []byte {
+	if isClientHello(datagram) {
+		datagram = slices.Clone(datagram)
+		datagram[1], datagram[2] = 0xfe, 0xff
+	}
+	return datagram
 }
 
 // run is the Keyer's goroutine, from Start to the end of ctx or of the association.
@@ -273,15 +296,16 @@ func (k *Keyer) handshake(ctx context.Context, role Role, fingerprints []Fingerp
 		}
 		k.state.Store(int32(StateHandshake))
 	}
-	ctx, cancel := context.WithTimeout(ctx, k.cfg.Timeout)
+	limit, cancel := context.WithTimeout(ctx, k.cfg.Timeout)
 	defer cancel()
 
-	var hash string
+	var certificate []byte
 	verify := func(certificates [][]byte, _ [][]*x509.Certificate) error {
 		if len(certificates) == 0 {
 			return ErrFingerprint
 		}
-		if hash = match(certificates[0], fingerprints); hash == "" {
+		certificate = certificates[0]
+		if len(fingerprints) > 0 && match(certificate, fingerprints) == "" {
 			return ErrFingerprint
 		}
 		return nil
@@ -290,13 +314,24 @@ func (k *Keyer) handshake(ctx context.Context, role Role, fingerprints []Fingerp
 	if err != nil {
 		return conn, Result{Err: err}
 	}
-	if err := conn.HandshakeContext(ctx); err != nil {
+	if err := conn.HandshakeContext(limit); err != nil {
 		conn.Close()
 		return conn, Result{Err: fmt.Errorf("handshake as %s: %w", role, err)}
 	}
 	result, err := export(conn.Conn, role)
+	if err == nil && len(fingerprints) == 0 {
+		select {
+		case fingerprints = <-k.expected:
+		case <-ctx.Done():
+			err = fmt.Errorf("no fingerprint: %w", ctx.Err())
+		}
+	}
+	var hash string
+	if err == nil && certificate != nil {
+		hash = match(certificate, fingerprints)
+	}
 	if err == nil && hash == "" {
-		err = ErrFingerprint // no certificate was looked at
+		err = ErrFingerprint // another one, or none was looked at
 	}
 	if err != nil {
 		conn.Close()

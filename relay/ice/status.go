@@ -49,6 +49,13 @@ type Selected struct {
 	LastConsent time.Time
 }
 
+// Early calls f for each source of an authenticated check that came before the peer's credentials were known.
+func (a *Agent) Early(f func(local int, from netip.AddrPort)) {
+	for i := range a.early {
+		f(a.early[i].local, a.early[i].from)
+	}
+}
+
 // PairStatus is one entry of the check list, for people.
 type PairStatus struct {
 	Component  int
