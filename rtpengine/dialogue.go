@@ -137,6 +137,7 @@ func (n *negotiation) hear(offer bool) {
 			continue
 		}
 		hear(&p.a, n.s, p.sec, n.f, r, offer, p.aHead != nil && p.aHead != p)
+		p.a.Seen = !p.unanswered
 	}
 }
 
