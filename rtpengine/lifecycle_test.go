@@ -1,10 +1,18 @@
 package rtpengine
 
 import (
+	"bytes"
+	"encoding/binary"
 	"fmt"
+	"net"
+	"net/netip"
 	"os"
 	"runtime"
+	"sync"
 	"testing"
+	"time"
+
+	"rtpsidecar/sdp"
 )
 
 // sockets counts the process's open files.
@@ -62,6 +70,123 @@ func TestNoGrowth(t *testing.T) {
 	if left != 0 {
 		t.Errorf("%d transports still have an owner", left)
 	}
+}
+
+// relays are two engines back to back: the far one plays the browser for the near one, between two plain phones.
+type relays struct{ near, far *Engine }
+
+// call sets up a call from a phone over the far engine's WebRTC leg to the near engine and a phone there, sends RTP both
+// ways until it arrives, and ends it.
+func (r relays) call(t *testing.T, id string) {
+	alice, bob := handset(t), handset(t)
+	defer alice.Close()
+	defer bob.Close()
+	talk := func(from, to *net.UDPConn, via netip.AddrPort) {
+		buf := make([]byte, 1500)
+		for seq := uint16(0); seq < 500; seq++ {
+			pkt := binary.BigEndian.AppendUint16([]byte{0x80, 0}, seq)
+			pkt = append(pkt, 0, 0, byte(seq>>8), byte(seq), 0, 0, 0, 7, 1, 2, 3, 4)
+			if _, err := from.WriteToUDPAddrPort(pkt, via); err != nil {
+				t.Error(id, err)
+				return
+			}
+			_ = to.SetReadDeadline(time.Now().Add(20 * time.Millisecond))
+			if n, err := to.Read(buf); err == nil && bytes.HasSuffix(buf[:n], []byte{1, 2, 3, 4}) {
+				return
+			}
+		}
+		t.Errorf("%s: nothing arrived over %v", id, via)
+	}
+	sdpOf := func(e *Engine, command, sdp string, flags ...any) string {
+		pairs := append([]any{"call-id", id, "from-tag", "A", "sdp", sdp}, flags...)
+		if command == "answer" {
+			pairs = append(pairs, "to-tag", "B")
+		}
+		d := ask(e, command, pairs...)
+		if d.Error != "" {
+			t.Errorf("%s %s: %s", id, command, d.Error)
+		}
+		return d.Dict.Value("sdp").Str()
+	}
+	offer := sdpOf(r.far, "offer", handsetBody(alice), "transport-protocol", "UDP/TLS/RTP/SAVPF", "ICE", "force", "rtcp-mux", []string{"offer"}, "SDES", "off")
+	toBob := sdpOf(r.near, "offer", offer, "transport-protocol", "RTP/AVP", "ICE", "remove", "rtcp-mux", []string{"demux"})
+	answer := sdpOf(r.near, "answer", handsetBody(bob))
+	toAlice := sdpOf(r.far, "answer", answer)
+	talk(alice, bob, audioAt(t, toAlice))
+	talk(bob, alice, audioAt(t, toBob))
+	for _, e := range []*Engine{r.near, r.far} {
+		if d := ask(e, "delete", "call-id", id); d.Error != "" {
+			t.Errorf("%s delete: %s", id, d.Error)
+		}
+	}
+}
+
+func handset(t *testing.T) *net.UDPConn {
+	c, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(netip.MustParseAddrPort("127.7.7.7:0")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+func handsetBody(c *net.UDPConn) string {
+	a := c.LocalAddr().(*net.UDPAddr)
+	return body(a.IP.String(), fmt.Sprintf("m=audio %d RTP/AVP 0", a.Port))
+}
+
+func audioAt(t *testing.T, text string) netip.AddrPort {
+	s, err := sdp.Parse(text)
+	if err != nil || len(s.Media) == 0 {
+		t.Errorf("%v in %q", err, text)
+		return netip.AddrPort{}
+	}
+	return s.Media[0].RTPAddr()
+}
+
+// 500 WebRTC calls, with ICE, DTLS and media both ways, that came and went leave nothing behind.
+func TestNoGrowthWebRTC(t *testing.T) {
+	quiet := func(c *Config) { c.Log, c.DeleteDelay = nil, 0 }
+	r := relays{near: loopback(t, quiet), far: loopback(t, quiet)}
+	run := func(from, to int) {
+		var wg sync.WaitGroup
+		ids := make(chan int)
+		for range 10 {
+			wg.Go(func() {
+				for i := range ids {
+					r.call(t, fmt.Sprint("webrtc", i))
+				}
+			})
+		}
+		for i := from; i < to; i++ {
+			ids <- i
+		}
+		close(ids)
+		wg.Wait()
+	}
+	run(0, 50)
+	goroutines, files := settled(), sockets(t)
+	run(50, 550)
+	if n := settled(); n > goroutines {
+		t.Errorf("%d goroutines, were %d", n, goroutines)
+	}
+	if n := sockets(t); n > files {
+		t.Errorf("%d open files, were %d", n, files)
+	}
+	if n := r.near.NumSessions() + r.far.NumSessions(); n != 0 {
+		t.Errorf("%d calls left", n)
+	}
+}
+
+// settled is the number of goroutines once it has stopped falling.
+func settled() int {
+	n := runtime.NumGoroutine()
+	for range 40 {
+		time.Sleep(25 * time.Millisecond)
+		if now := runtime.NumGoroutine(); now < n {
+			n = now
+		}
+	}
+	return n
 }
 
 func BenchmarkOfferAnswer(b *testing.B) {
