@@ -118,8 +118,8 @@ func (l *learner) known(r *rules, from netip.AddrPort) verdict {
 	case r.handover && r.mode != LearnOff:
 		l.source = from
 		return learnt
-	case r.strict && from != r.advertised:
-		return drop
+	case r.strict && (from != r.advertised || r.asymmetric):
+		return drop // with asymmetric the SDP says where to send, not who sends
 	}
 	return pass
 }

@@ -34,6 +34,9 @@ func TestLearn(t *testing.T) {
 		{"immediate", mode(LearnImmediate), []packet{{0, other, confirmed, other}, {0, sdp, pass, other}}},
 		{"off", mode(LearnOff), []packet{{0, other, confirmed, sdp}, {0, other, pass, sdp}}},
 		{"off, strict", with(func(r *rules) { r.mode, r.strict = LearnOff, true }), []packet{{0, other, drop, sdp}, {0, sdp, pass, sdp}}},
+		{"asymmetric, strict: the SDP says nothing about the source", with(func(r *rules) { r.asymmetric, r.strict = true, true }), []packet{
+			{4 * time.Second, other, confirmed, other}, {4 * time.Second, sdp, drop, other}, {4 * time.Second, other, pass, other},
+		}},
 		{"off, nothing advertised", with(func(r *rules) { r.mode, r.advertised = LearnOff, none }), []packet{{0, other, pass, none}}},
 		{"off, handover", with(func(r *rules) { r.mode, r.handover = LearnOff, true }), []packet{{0, other, confirmed, sdp}, {0, other, pass, sdp}}},
 		{"delayed", mode(LearnDelayed), []packet{
