@@ -61,8 +61,8 @@ func sdpFamily(s *sdp.Session) sdp.Family {
 	return ""
 }
 
-// placeOn serves p on the interface that word names. A family that was asked for wins over the interface, an inherited
-// one only over the default interface.
+// placeOn serves p on the interface that word names. A family that such an interface lacks is ignored; one that was asked
+// for wins over other interfaces, an inherited one only over the default interface.
 func (p *Participant) placeOn(word string, family, inherited sdp.Family) {
 	e := p.call.engine
 	if p.place.iface == "" || word != "" && word != p.place.word {
@@ -84,7 +84,7 @@ func (p *Participant) placeOn(word string, family, inherited sdp.Family) {
 	}
 	if !e.ifaces.has(p.place.iface, wanted) {
 		other := e.ifaces.with(wanted)
-		if other == "" || family == "" && p.place.word != "" {
+		if other == "" || family == "" && p.place.word != "" || e.ifaces.names(p.place.word) {
 			return
 		}
 		p.place.iface = other

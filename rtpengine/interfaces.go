@@ -101,6 +101,9 @@ func (t *interfaces) resolve(word string) (name string, family sdp.Family, known
 	return t.first, "", false
 }
 
+// names tells whether word names one interface or several, rather than a family or nothing.
+func (t *interfaces) names(word string) bool { return t.byName[word] != nil || t.members[word] != nil }
+
 // has tells whether interface name has an address of family.
 func (t *interfaces) has(name string, family sdp.Family) bool {
 	l := t.byName[name]
