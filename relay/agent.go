@@ -299,8 +299,22 @@ func (g *agent) prove(c *component, v *pairView) {
 	}
 }
 
-// act does what the agent wants done.
+// act does what the agent wants done. What is due at once, such as the check that answers a check, does not wait for
+// the timer.
 func (g *agent) act(now time.Time) {
+	g.perform(now)
+	if at := g.ice.NextDeadline(); !at.IsZero() && !at.After(now) {
+		g.ice.Tick(now)
+		g.perform(now)
+	}
+	at := g.ice.NextDeadline()
+	if soonest := now.Add(minTick); !at.IsZero() && at.Before(soonest) {
+		at = soonest
+	}
+	g.t.host.timers.arm(&g.timer, at)
+}
+
+func (g *agent) perform(now time.Time) {
 	for _, a := range g.ice.Actions() {
 		switch a.Kind {
 		case ice.Send:
@@ -318,11 +332,6 @@ func (g *agent) act(now time.Time) {
 			g.changed(now, a.State)
 		}
 	}
-	at := g.ice.NextDeadline()
-	if soonest := now.Add(minTick); !at.IsZero() && at.Before(soonest) {
-		at = soonest
-	}
-	g.t.host.timers.arm(&g.timer, at)
 }
 
 // choose has a component use a pair.

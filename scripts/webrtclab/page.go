@@ -30,7 +30,7 @@ type Page struct {
 // Stats is what a peer connection says of itself.
 type Stats struct {
 	State, ICE              string
-	SetupMs                 int // from setRemoteDescription of the answer to the first decrypted audio packet; -1: none yet
+	SetupMs                 float64 // from setRemoteDescription of the answer to the first decrypted audio packet; -1: none yet
 	AudioPackets, AudioLost int
 	AudioEnergy             float64
 	FramesDecoded           int

@@ -44,6 +44,8 @@ const lab = {
     const p = { pc, sources, stream, candidates: [], players: [], firstAudio: 0, remoteSet: 0 };
     pc.onicecandidate = (e) => p.candidates.push(e.candidate ? e.candidate.toJSON() : null);
     pc.ontrack = (e) => {
+      // A receiving track is muted until its first decrypted packet; statistics would tell it up to 50 ms later.
+      if (e.track.kind === "audio") e.track.onunmute = () => (p.firstAudio ||= performance.now());
       const player = document.createElement(e.track.kind);
       player.autoplay = true;
       player.srcObject = new MediaStream([e.track]);
@@ -76,7 +78,7 @@ const lab = {
 
   async answer(id, sdp, { trickle = false } = {}) {
     const p = peers.get(id);
-    p.remoteSet = Date.now();
+    p.remoteSet = performance.now();
     await p.pc.setRemoteDescription({ type: "offer", sdp });
     if (p.pc.getSenders().every((s) => !s.track)) this.send(id);
     await p.pc.setLocalDescription(await p.pc.createAnswer());
@@ -85,19 +87,9 @@ const lab = {
 
   async accept(id, sdp) {
     const p = peers.get(id);
-    p.remoteSet = Date.now();
+    p.remoteSet = performance.now();
     await p.pc.setRemoteDescription({ type: "answer", sdp });
-    this.watch(p);
     return true;
-  },
-
-  // watch notes when the first media of each kind is decoded.
-  async watch(p) {
-    while (!p.firstAudio && p.pc.connectionState !== "closed") {
-      for (const s of (await p.pc.getStats()).values())
-        if (s.type === "inbound-rtp" && s.kind === "audio" && s.packetsReceived > 0) p.firstAudio = Date.now();
-      await new Promise((r) => setTimeout(r, 5));
-    }
   },
 
   candidates(id) {
