@@ -77,7 +77,9 @@ func proposeDTLS(a, b *leg, f *Flags, r rules) {
 		*d = legDTLS{Refused: d.Refused, LocalID: d.LocalID}
 		return
 	}
-	d.chooseHash(f.DTLSFingerprint)
+	if d.Hash == "" || f.DTLSFingerprint != "" {
+		d.chooseHash(f.DTLSFingerprint) // the far side's own choice for its answer is no reason to change ours
+	}
 	d.localID(f, r.rand)
 	d.On, d.Offered = true, true
 }

@@ -65,6 +65,11 @@ func proposeSDES(a, b *leg, f *Flags, r rules) {
 		}
 	}
 	if !w.NoNew {
+		if c, ok := s.agreed(); ok && w.allows(c.Suite) && !slices.ContainsFunc(sent, func(o sdp.Crypto) bool { return o.Suite == c.Suite }) {
+			c.Tag = max(next, c.Tag)
+			next = c.Tag + 1
+			sent = append(sent, c)
+		}
 		for _, suite := range srtp.Suites() {
 			if !w.allows(suite.Name) || slices.ContainsFunc(sent, func(c sdp.Crypto) bool { return c.Suite == suite.Name }) {
 				continue
@@ -80,10 +85,20 @@ func proposeSDES(a, b *leg, f *Flags, r rules) {
 	s.Sent, s.Answer = w.sorted(sent), false
 }
 
-// line is a line of our own for suite: the one we printed before, or one with a new key.
+// agreed is the line with the key that we send with now; a re-offer begins with it, so that the key can stay.
+func (s *legSDES) agreed() (sdp.Crypto, bool) {
+	i := slices.IndexFunc(s.Sent, func(c sdp.Crypto) bool { return strings.EqualFold(c.Suite, s.Line.Suite) })
+	if !s.Chosen || i < 0 {
+		return sdp.Crypto{}, false
+	}
+	return s.Sent[i], true
+}
+
+// line is a line of our own for suite: with the key that we printed before, or with a new one.
 func (s *legSDES) line(suite *srtp.Suite, tag int, r rules) sdp.Crypto {
 	for _, c := range s.Sent {
-		if !s.Answer && c.Suite == suite.Name && c.Tag == tag {
+		if !s.Answer && c.Suite == suite.Name && len(c.KeySalt) == suite.KeyLen+suite.SaltLen {
+			c.Tag = tag
 			return c
 		}
 	}

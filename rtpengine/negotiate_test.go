@@ -157,3 +157,45 @@ func TestCredentials(t *testing.T) {
 		}
 	}
 }
+
+func TestReofferKeepsChoices(t *testing.T) {
+	line := func(tag int, suite string, fill byte, n int) sdp.Crypto {
+		return sdp.Crypto{Tag: tag, Suite: suite, KeySalt: bytes.Repeat([]byte{fill}, n)}
+	}
+	const cm80, gcm = "AES_CM_128_HMAC_SHA1_80", "AEAD_AES_128_GCM"
+	tests := []struct {
+		name   string
+		answer bool // ours was the answer, else the offer
+		sent   []sdp.Crypto
+		chosen sdp.Crypto // the far side's
+		tag    int        // of the first line offered next
+	}{
+		{"it took our seventh line", false, []sdp.Crypto{line(2, gcm, 3, 28), line(7, cm80, 1, 30)}, line(7, cm80, 2, 30), 7},
+		{"we answered", true, []sdp.Crypto{line(1, cm80, 1, 30)}, line(1, cm80, 2, 30), 1},
+	}
+	for _, tt := range tests {
+		a := leg{In: &sdp.Media{Protocol: sdp.RTPAVP}, Protocol: sdp.RTPAVP}
+		b := leg{Seen: true, In: &sdp.Media{Protocol: sdp.RTPSAVP}, Protocol: sdp.RTPSAVP,
+			SDES: legSDES{Sent: tt.sent, Answer: tt.answer, Chosen: true, Line: tt.chosen}}
+		proposeSDES(&a, &b, &Flags{}, rules{rand: rand.Reader})
+		got := b.SDES.Sent
+		if c := got[0]; c.Tag != tt.tag || c.Suite != cm80 || c.KeySalt[0] != 1 {
+			t.Errorf("%s: first line %+v", tt.name, c)
+		}
+		tags := map[int]bool{}
+		for _, c := range got {
+			if tags[c.Tag] {
+				t.Errorf("%s: tag %d twice", tt.name, c.Tag)
+			}
+			tags[c.Tag] = true
+			if c.Suite == gcm && !tt.answer && c.KeySalt[0] != 3 {
+				t.Errorf("%s: another key for a suite offered before", tt.name)
+			}
+		}
+	}
+
+	b := leg{Protocol: sdp.RTPSAVP, DTLS: legDTLS{On: true, Hash: "sha-256", Remote: []sdp.Fingerprint{{Hash: "sha-1"}}}}
+	if proposeDTLS(&leg{}, &b, &Flags{}, rules{rand: rand.Reader}); b.DTLS.Hash != "sha-256" {
+		t.Errorf("re-offer with %s after an answer with another digest", b.DTLS.Hash)
+	}
+}
