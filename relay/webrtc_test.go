@@ -301,17 +301,6 @@ func TestAnnouncedOnly(t *testing.T) {
 	})
 }
 
-// media waits for RTP and skips everything else.
-func media(p *relaytest.Peer, within time.Duration) (relaytest.Datagram, bool) {
-	end := time.Now().Add(within)
-	for {
-		d, ok := p.Receive(time.Until(end))
-		if !ok || relay.Classify(d.Bytes) == relay.KindRTP {
-			return d, ok
-		}
-	}
-}
-
 // A DTLS client behind a NAT, which the SDP does not know, is answered and gets media before it sends any.
 func TestHandshakeBehindNAT(t *testing.T) {
 	inBubble(t, nil, func(t *testing.T, c *chain) {
