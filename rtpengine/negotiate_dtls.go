@@ -10,13 +10,14 @@ import (
 
 const defaultHash = "sha-256"
 
-// hearDTLSOffer: whatever the flags want for the other side, a fingerprint with a usable setup role offers DTLS. Another fingerprint or tls-id than before asks for
-// a new association, RFC 8842 section 5.3; an ICE restart alone does not.
+// hearDTLSOffer: whatever the flags want for the other side, a fingerprint with a usable setup role offers DTLS. Another
+// fingerprint or tls-id than before asks for a new association, RFC 8842 section 5.3; an ICE restart alone does not.
 func hearDTLSOffer(l *leg, m *sdp.Media, f *Flags) {
 	d := &l.DTLS
 	usable := len(m.Fingerprints) > 0 && m.Setup != sdp.SetupNone && m.Setup != sdp.SetupHoldConn
 	if !usable || m.Protocol.IsRTP() && !m.Protocol.IsSRTP() && !l.OSRTP {
-		*d = legDTLS{LocalID: d.LocalID, Generation: d.Generation}
+		// Who offers SDES alone is not offered DTLS later, unless it is asked for.
+		*d = legDTLS{LocalID: d.LocalID, Generation: d.Generation, Refused: len(m.Cryptos) > 0 && len(m.Fingerprints) == 0}
 		return
 	}
 	d.Begun, d.Foreseen = false, false
