@@ -162,6 +162,8 @@ type Route struct {
 	PTs     PTSet      // payload types of this section; empty: any
 	Discard bool       // received RTP is dropped (the far side said recvonly or inactive, block media); RTCP passes
 	Silence SilenceSet // payload types whose payload is replaced by silence (silence media)
+	// LoopCheck drops RTP that goes round in circles: the far side's address is one of this host's own.
+	LoopCheck bool
 
 	// ClockRates are in Hz by payload type, 0 unknown; they are needed for the jitter only. Nil: those of RFC 3551.
 	ClockRates *[128]uint32

@@ -103,6 +103,10 @@ func (p *port) rtp(lv *live, b []byte, from netip.AddrPort, m *Meta) {
 	if lv.dropIn || route.Discard {
 		return
 	}
+	if route.LoopCheck && c.loops(b, m.At) {
+		p.in.errors.Add(1)
+		return
+	}
 	silenced := route.Silence.PTs.Has(h.PT)
 	if silenced {
 		silence(b, h, route.Silence.Byte[h.PT&0x7f])

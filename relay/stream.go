@@ -14,6 +14,7 @@ type component struct {
 
 	// The worker's.
 	learn learner
+	loop  *loop // nil: not looked for yet
 
 	recv atomic.Pointer[recvKeys] // nil: plain
 
