@@ -51,6 +51,7 @@ func (m *Media) Clone() *Media {
 		c.Fingerprints[i].Digest = slices.Clone(c.Fingerprints[i].Digest)
 	}
 	c.ICE = m.ICE.clone()
+	c.Order = slices.Clone(m.Order)
 	return &c
 }
 

@@ -1,6 +1,7 @@
 package sdp
 
 import (
+	"bytes"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -32,6 +33,10 @@ func ParseFingerprint(value string) (Fingerprint, error) {
 		return Fingerprint{}, fmt.Errorf("fingerprint %s of %d bytes", f.Hash, len(f.Digest))
 	}
 	return f, nil
+}
+
+func (f *Fingerprint) equal(o *Fingerprint) bool {
+	return f.Hash == o.Hash && bytes.Equal(f.Digest, o.Digest)
 }
 
 // AppendFingerprint appends the value of an a=fingerprint line.

@@ -126,6 +126,10 @@ type Media struct {
 	MaxPTime     time.Duration // 0: absent
 
 	ICE ICE
+
+	// Order, when there is one, is how the a= lines are arranged: those in it as they stand there, the others after
+	// them. It is never parsed.
+	Order []string
 }
 
 // ICE holds the ICE attributes of a media, session-level ones included.

@@ -86,7 +86,7 @@ func TestParseTolerates(t *testing.T) {
 			"v=0|o=- 1 2 IN IP6 ::1|s=b|u=w|t=1 2|m=a 1 x y|c=IN IP4 0.0.0.0|"},
 		{"rejected with any format", "v=0\nm=audio 0 RTP/AVP 0 *\n",
 			"v=0|o=- 0 0 IN IP4 0.0.0.0|s=|t=0 0|m=audio 0 RTP/AVP 0 *|c=IN IP4 0.0.0.0|"},
-		{"no format", "v=0\nm=audio 0 x\n", "v=0|o=- 0 0 IN IP4 0.0.0.0|s=|t=0 0|m=audio 0 x 0|c=IN IP4 0.0.0.0|"},
+		{"no format", "v=0\nm=audio 0 x\n", "v=0|o=- 0 0 IN IP4 0.0.0.0|s=|t=0 0|m=audio 0 x |c=IN IP4 0.0.0.0|"},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			got := strings.ReplaceAll(mustParse(t, row.in).String(), "\r\n", "|")

@@ -145,6 +145,7 @@ func (m *Media) append(dst []byte) []byte {
 	for _, text := range m.Unknown {
 		dst = line(dst, "", text)
 	}
+	start := len(dst)
 	var placed placed
 	if !rtp {
 		placed.hold(m.Rest)
@@ -196,10 +197,15 @@ func (m *Media) append(dst []byte) []byte {
 	}
 	dst = appendPTime(dst, "a=ptime:", m.PTime)
 	dst = appendPTime(dst, "a=maxptime:", m.MaxPTime)
-	return m.ICE.append(dst)
+	dst = m.ICE.append(dst)
+	if m.Order != nil {
+		dst = arrange(dst, start, m.Order)
+	}
+	return dst
 }
 
-// appendLine prints the m= line. A media without any format gets format 0, since the grammar wants one.
+// appendLine prints the m= line. RTP without any format gets format 0; another protocol's list stays empty, which is
+// printed with the blank in front of it (observed: rtpengine 26).
 func (m *Media) appendLine(dst []byte) []byte {
 	dst = append(append(dst, "m="...), m.Type...)
 	dst = strconv.AppendUint(append(dst, ' '), uint64(m.Port), 10)
@@ -211,8 +217,12 @@ func (m *Media) appendLine(dst []byte) []byte {
 		for _, f := range m.Formats {
 			dst = append(append(dst, ' '), f...)
 		}
-		if len(m.Formats) == 0 {
+		switch {
+		case len(m.Formats) > 0:
+		case m.Protocol.IsRTP():
 			dst = append(dst, " 0"...)
+		default:
+			dst = append(dst, ' ')
 		}
 	}
 	return crlf(dst)
@@ -288,11 +298,20 @@ func (m *Media) appendHeld(dst []byte) []byte {
 				dst = m.appendSetup(dst)
 			}
 		case "fingerprint":
-			if first(&done.fingerprint) {
+			if !first(&done.fingerprint) {
+				continue
+			}
+			if f, err := ParseFingerprint(a.Value); err == nil && len(m.Fingerprints) == 1 && f.equal(&m.Fingerprints[0]) {
+				dst = appendAttribute(dst, a) // in its own spelling
+			} else {
 				dst = m.appendFingerprints(dst)
 			}
 		case "tls-id":
-			if first(&done.tlsID) {
+			switch {
+			case !first(&done.tlsID):
+			case m.TLSID != "" && trim(a.Value) == m.TLSID:
+				dst = appendAttribute(dst, a)
+			default:
 				dst = m.appendTLSID(dst)
 			}
 		default:

@@ -252,3 +252,37 @@ func TestAllocations(t *testing.T) {
 		}
 	})
 }
+
+// Lines of a section that is not RTP keep their spelling while their fields say the same.
+func TestAppendOwnSpelling(t *testing.T) {
+	const lines = "a=fingerprint:SHA-1 4A:AD:B9:B1:3F:82:18:3B:54:02:12:DF:3E:5D:49:6B:19:E5:7C:AB|a=tls-id: abc|"
+	s := mustParse(t, head+strings.ReplaceAll("m=application 9 UDP/DTLS/SCTP x|"+lines, "|", "\r\n"))
+	if got := strings.ReplaceAll(s.String(), "\r\n", "|"); !strings.HasSuffix(got, lines) {
+		t.Errorf("got %s", got)
+	}
+	s.Media[0].Fingerprints[0].Digest[0] = 0xff
+	if got := s.String(); !strings.Contains(got, "a=fingerprint:sha-1 FF:AD") {
+		t.Errorf("changed: got %s", got)
+	}
+}
+
+func TestAppendAsWritten(t *testing.T) {
+	const received = "m=audio 4000 RTP/AVP 96|a=sendonly|a=mid:1|a=x|a=rtcp-fb:96 nack|a=rtpmap:96 a/8000|a=x|"
+	body := strings.ReplaceAll(head+received, "|", "\r\n")
+	for _, row := range []struct {
+		name   string
+		change func(*Media)
+		want   string
+	}{
+		{"unchanged", func(*Media) {}, "a=sendonly|a=mid:1|a=x|a=rtcp-fb:96 nack|a=rtpmap:96 a/8000|a=x|"},
+		{"others come last", func(m *Media) { m.Direction, m.RTCPMux = SendRecv, true }, "a=mid:1|a=x|a=rtcp-fb:96 nack|a=rtpmap:96 a/8000|a=x|a=sendrecv|a=rtcp-mux|"},
+		{"usual order", func(m *Media) { m.Order = nil }, "a=mid:1|a=rtpmap:96 a/8000|a=rtcp-fb:96 nack|a=x|a=x|a=sendonly|"},
+	} {
+		s := mustParse(t, body)
+		s.Media[0].Order = AttributeLines(body)[0]
+		row.change(s.Media[0])
+		if got := strings.ReplaceAll(s.String(), "\r\n", "|"); !strings.HasSuffix(got, "|c=IN IP4 192.0.2.1|"+row.want) {
+			t.Errorf("%s: got %s", row.name, got)
+		}
+	}
+}
