@@ -104,7 +104,7 @@ func (c *Call) renamed(p *Participant, f *Flags) *Participant {
 // runAnswer is the answer proper: from's SDP s is heard, the answer to to decided, and the body printed.
 func (c *Call) runAnswer(from, to *Participant, s *sdp.Session, f *Flags) (body []byte, warning string, err error) {
 	n := negotiation{call: c, f: f, s: s, from: from, to: to}
-	from.in = s
+	from.in, from.said = s, f.SDP
 	c.place(from, to, f, false)
 	n.pairAnswer()
 	n.hear(false)

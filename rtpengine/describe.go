@@ -241,6 +241,15 @@ func relayedInPlace(m *sdp.Media) bool {
 	return m.Type == "message" || m.ProtoText == "TCP/MSRP" || m.ProtoText == "TCP/TLS/MSRP"
 }
 
+// written are the attribute lines of a section in the order received, but for the end of the candidates: ours precede it.
+func (n *negotiation) written(p *pair) []string {
+	i := slices.Index(n.s.Media, p.sec)
+	if lines := sdp.AttributeLines(n.f.SDP); i >= 0 && i < len(lines) {
+		return slices.DeleteFunc(lines[i], func(s string) bool { return s == "a=end-of-candidates" })
+	}
+	return nil
+}
+
 // verbatim hands a section on as it came, with candidates of ours where it passes through us only as a last resort.
 func (n *negotiation) verbatim(p *pair) *sdp.Media {
 	m := *p.sec
@@ -256,5 +265,6 @@ func (n *negotiation) verbatim(p *pair) *sdp.Media {
 	if p.a.Pass && p.bm.transport() != nil {
 		m.ICE.Candidates = append(slices.Clone(m.ICE.Candidates), n.lastResort(p)...)
 	}
+	m.Order = n.written(p)
 	return &m
 }

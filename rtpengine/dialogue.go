@@ -199,7 +199,11 @@ func (n *negotiation) openPorts() error {
 // another DTLS association, and that another tls-id, RFC 8842 section 5.3.
 func (n *negotiation) ensure(m *Media, l, o *leg) error {
 	before := m.local
-	if err := m.ensure(n.wish(l, o)); err != nil {
+	w := n.wish(l, o)
+	if before != nil && !o.receives() {
+		w.key = netip.AddrPort{} // nothing is sent there: it may be anywhere (observed)
+	}
+	if err := m.ensure(w); err != nil {
 		return err
 	}
 	if before != nil && m.local != before && l.DTLS.LocalID != "" {

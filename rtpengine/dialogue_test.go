@@ -58,6 +58,10 @@ func TestPortStability(t *testing.T) {
 	if latched := offer(40020, "flags", []string{"port-latching"}); latched != first {
 		t.Errorf("port-latching: port %d, was %d", latched, first)
 	}
+	hold := body(rtpFrom, audio(40030)+"a=sendonly\n")
+	if held := portOf(t, mustSDP(t, e, "offer", "call-id", "c", "from-tag", "A", "sdp", hold), 0); held != first {
+		t.Errorf("another endpoint that nothing is sent to: port %d, was %d", held, first)
+	}
 	if other := answer("C", 50010); other == a1 {
 		t.Error("the second branch's answer shows the first one's port")
 	}
@@ -111,6 +115,10 @@ func TestBranches(t *testing.T) {
 		d := must(t, e, "query", "call-id", "alias").Value("tags").Dict().Value("A").Dict()
 		if l := d.Value("tag-aliases").List(); len(l) != 1 || l[0].Str() != "A2" {
 			t.Errorf("aliases %v", l)
+		}
+		must(t, e, "offer", "call-id", "alias", "from-tag", "A3", "alias-key", "SDP", "sdp", body(rtpFrom, audio(40000)+"a=sendrecv\n"))
+		if got := tags(t, e, "alias"); !slices.Contains(got, "A3") {
+			t.Errorf("tags %q: a body written in another way is not the same", got)
 		}
 	})
 	t.Run("self", func(t *testing.T) {
@@ -354,3 +362,47 @@ func TestPayloadNumbers(t *testing.T) {
 }
 
 var _ ng.Handler = (*Engine)(nil)
+
+// An SDP that points at a media port of ours means that calls may run in circles.
+func TestLoopCheck(t *testing.T) {
+	e := loopback(t)
+	for _, row := range []struct {
+		name, addr string
+		port       int
+		want       bool
+	}{
+		{"media port", "127.0.0.1", 20010, true},
+		{"another interface's", "127.0.0.2", 20010, true},
+		{"not in the range", "127.0.0.1", 19998, false},
+		{"elsewhere", "192.0.2.1", 20010, false},
+	} {
+		must(t, e, "offer", "call-id", "loop", "from-tag", "A", "sdp", body(row.addr, audio(row.port)))
+		d := must(t, e, "query", "call-id", "loop").Value("tags").Dict().Value("A").Dict()
+		words := fmt.Sprint(d.Value("medias").List()[0].Dict().Value("flags").List())
+		if got := strings.Contains(words, "loop check"); got != row.want {
+			t.Errorf("%s: flags %s", row.name, words)
+		}
+	}
+}
+
+// A party that names feedback in its SDP gets it, though its protocol is RTP/AVP.
+func TestTakesFeedback(t *testing.T) {
+	for _, row := range []struct {
+		name, media string
+		want        bool
+	}{
+		{"AVPF", "m=audio 4000 RTP/AVPF 0\n", true},
+		{"AVP", "m=audio 4000 RTP/AVP 0\n", false},
+		{"of one codec", "m=audio 4000 RTP/AVP 0\na=rtcp-fb:0 nack\n", true},
+		{"of all codecs", "m=audio 4000 RTP/AVP 0\na=rtcp-fb:* nack\n", true},
+	} {
+		s, err := sdp.Parse(body(rtpFrom, row.media))
+		if err != nil {
+			t.Fatal(err)
+		}
+		l := leg{Protocol: s.Media[0].Protocol, In: s.Media[0]}
+		if got := l.takesFeedback(); got != row.want {
+			t.Errorf("%s: %v", row.name, got)
+		}
+	}
+}

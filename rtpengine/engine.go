@@ -228,7 +228,7 @@ func (e *Engine) snapshot() []*Call {
 }
 
 func (e *Engine) rules() rules {
-	return rules{sipSource: e.cfg.SIPSource, dtlsPassive: e.cfg.DTLSPassive, rand: e.rand}
+	return rules{sipSource: e.cfg.SIPSource, dtlsPassive: e.cfg.DTLSPassive, rand: e.rand, own: e.ifaces.own}
 }
 
 // defaultTOS is the daemon's setting in the relay's terms.

@@ -1,6 +1,8 @@
 package rtpengine
 
 import (
+	"net/netip"
+	"slices"
 	"sync/atomic"
 
 	"rtpsidecar/relay"
@@ -13,6 +15,7 @@ type interfaces struct {
 	byName  map[string]*logicalInterface
 	members map[string]*rotation // base name -> its members, for round robin
 	all     *rotation
+	media   []Interface // those with an address
 }
 
 // logicalInterface is one name with the families it has addresses of.
@@ -48,6 +51,7 @@ func newInterfaces(list []Interface) *interfaces {
 		if t.first == "" {
 			t.first = in.Name
 		}
+		t.media = append(t.media, in)
 		l := t.byName[in.Name]
 		if l == nil {
 			l = &logicalInterface{name: in.Name, families: map[sdp.Family]bool{}}
@@ -73,6 +77,14 @@ func newInterfaces(list []Interface) *interfaces {
 		}
 	}
 	return t
+}
+
+// own tells whether a could be a media port of ours: an address of an interface, local or advertised, and a port of its
+// range.
+func (t *interfaces) own(a netip.AddrPort) bool {
+	return slices.ContainsFunc(t.media, func(in Interface) bool {
+		return (a.Addr() == in.Local || a.Addr() == in.Advertised) && in.PortMin <= a.Port() && a.Port() <= in.PortMax
+	})
 }
 
 // wordRoundRobin as a direction selects over all interfaces in turn.

@@ -2,6 +2,7 @@ package rtpengine
 
 import (
 	"net/netip"
+	"slices"
 	"time"
 
 	"rtpsidecar/relay/ice"
@@ -26,9 +27,10 @@ type leg struct {
 	Rejected     bool         // port 0, by either side
 	Removed      bool         // sdp-media-remove: not shown to it
 
-	Remote [2]netip.AddrPort // where its SDP wants RTP and RTCP
-	Hold   bool              // zero address
-	Dir    sdp.Direction     // what it does, never DirectionDefault once seen
+	Remote    [2]netip.AddrPort // where its SDP wants RTP and RTCP
+	Hold      bool              // zero address
+	LoopCheck bool              // its address is one of ours: a call that was sent in circles
+	Dir       sdp.Direction     // what it does, never DirectionDefault once seen
 
 	Codecs     []sdp.Codec   // its own, from its SDP
 	Shown      []sdp.Codec   // what we printed to it last
@@ -123,6 +125,16 @@ func (l *leg) sends() bool { return !l.Seen || l.Dir == sdp.SendRecv || l.Dir ==
 
 // receives tells whether the party wants media.
 func (l *leg) receives() bool { return !l.Seen || l.Dir == sdp.SendRecv || l.Dir == sdp.RecvOnly }
+
+// takesFeedback tells whether the party may be sent feedback messages: it speaks AVPF, or its SDP names feedback that it
+// knows although it speaks AVP, as many devices do.
+func (l *leg) takesFeedback() bool {
+	if l.Protocol.IsAVPF() || l.In == nil {
+		return l.Protocol.IsAVPF()
+	}
+	return slices.ContainsFunc(l.In.Codecs, func(c sdp.Codec) bool { return len(c.Feedback) > 0 }) ||
+		slices.ContainsFunc(l.In.Rest, func(a sdp.Attribute) bool { return a.Key == "rtcp-fb" })
+}
 
 // refusesMixed tells whether the party has said what header extensions it knows, and that it wants them in one form.
 func (l *leg) refusesMixed() bool {

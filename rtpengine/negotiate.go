@@ -12,6 +12,7 @@ type rules struct {
 	sipSource   bool
 	dtlsPassive bool
 	rand        io.Reader
+	own         func(netip.AddrPort) bool // tells media ports of this daemon; nil: none is
 }
 
 // hear takes what a participant's SDP says about one section into its leg. offer tells an offer from an answer; bundled
@@ -74,11 +75,12 @@ func hearEndpoint(l *leg, s *sdp.Session, m *sdp.Media, f *Flags, r rules) {
 	if f.ReceivedFrom.IsValid() && !l.Hold && !l.ICE.On && (source || !addr.IsValid()) {
 		addr = f.ReceivedFrom
 	}
-	l.Remote = [2]netip.AddrPort{}
+	l.Remote, l.LoopCheck = [2]netip.AddrPort{}, false
 	if !addr.IsValid() || l.Rejected {
 		return
 	}
 	l.Remote[0] = netip.AddrPortFrom(addr, m.Port)
+	l.LoopCheck = r.own != nil && r.own(l.Remote[0])
 	if !m.Protocol.IsRTP() {
 		return
 	}

@@ -128,7 +128,7 @@ func (c *Call) alias(f *Flags, s *sdp.Session) *Participant {
 		same := false
 		switch f.AliasKey {
 		case AliasSDP:
-			same = sdp.EqualButOrigin(p.in.String(), s.String())
+			same = sdp.EqualButOrigin(p.said, f.SDP) // as written: a=sendrecv is not the same as nothing (observed)
 		case AliasAddress:
 			same = len(p.in.Media) > 0 && len(s.Media) > 0 &&
 				connectionAddr(p.in, p.in.Media[0]) == connectionAddr(s, s.Media[0])
@@ -144,7 +144,7 @@ func (c *Call) alias(f *Flags, s *sdp.Session) *Participant {
 
 // runOffer is the offer proper: from's SDP s is heard, an offer to to decided, ports opened, and the body printed.
 func (c *Call) runOffer(from, to *Participant, s *sdp.Session, f *Flags) (body []byte, warning string, err error) {
-	from.in = s
+	from.in, from.said = s, f.SDP
 	c.place(from, to, f, true)
 	n := negotiation{call: c, f: f, s: s, from: from, to: to}
 	n.pairOffer()

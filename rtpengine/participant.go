@@ -33,8 +33,9 @@ type Participant struct {
 	place  place
 	bundle bundleState
 
-	in  *sdp.Session // its last SDP
-	out printed      // what we printed to it last
+	in   *sdp.Session // its last SDP
+	said string       // the text of in, as received; "" where it came another way
+	out  printed      // what we printed to it last
 
 	metadata  string
 	blockDTMF bool

@@ -42,6 +42,7 @@ func (m *Media) route() relay.Route {
 		ID:         m.id,
 		Discard:    m.leg.rtp() && !m.leg.sends() || m.party.blocked || m.echo == echoDiscard,
 		ClockRates: clockRates(m.leg.Codecs),
+		LoopCheck:  m.leg.LoopCheck,
 	}
 	if m.party.silenced {
 		r.Silence = silenceSet(m.leg.Codecs)
@@ -56,12 +57,12 @@ func (m *Media) route() relay.Route {
 		}
 	}
 	if m.echo == echoBack {
-		r.Sinks = []relay.Sink{{To: m.transport(), Feedback: m.leg.Protocol.IsAVPF()}}
+		r.Sinks = []relay.Sink{{To: m.transport(), Feedback: m.leg.takesFeedback()}}
 		return r
 	}
 	for _, s := range m.sources {
 		if t := s.from.transport(); s.mirrorRTCP && t != nil {
-			r.Sinks = append(r.Sinks, relay.Sink{To: t, MuteRTP: true, Feedback: s.from.leg.Protocol.IsAVPF()})
+			r.Sinks = append(r.Sinks, relay.Sink{To: t, MuteRTP: true, Feedback: s.from.leg.takesFeedback()})
 		}
 	}
 	return r
@@ -76,7 +77,7 @@ func (s *subscription) sink() (relay.Sink, bool) {
 	}
 	k := relay.Sink{
 		To:       t,
-		Feedback: to.Protocol.IsAVPF() || !to.rtp(),
+		Feedback: to.takesFeedback() || !to.rtp(),
 		MuteRTP:  to.rtp() && !to.receives() || s.blocked,
 		PTMap:    payloadMap(to.Codecs, from.Codecs, from.Shown),
 	}

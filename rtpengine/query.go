@@ -297,6 +297,7 @@ func (m *Media) flagWords() []string {
 	w.when(l.ICE.Controlling, "ICE controlling")
 	w.when(l.ICE.On && l.ICE.RemoteLite, "ICE-lite peer")
 	w.when(l.ICE.On && l.ICE.Lite, "ICE-lite self")
+	w.when(l.LoopCheck, "loop check")
 	w.when(l.Protocol.IsAVPF(), "RTCP feedback")
 	w.when(l.rtp() && m.party.call.generateRTCP, "RTCP generator")
 	w.when(m.echo == echoBack, "echo")
