@@ -400,3 +400,26 @@ func TestPlainFeatures(t *testing.T) {
 		})
 	})
 }
+
+// A ClientHello was on its way when signalling reversed the roles.
+func TestReversedRole(t *testing.T) {
+	inBubble(t, nil, func(t *testing.T, c *chain) {
+		x, y := pair(c)
+		early := *y.DTLS
+		early.Role = relay.RoleActive
+		hasty := y
+		hasty.DTLS, hasty.ICE, hasty.RemoteSeen, hasty.Early = &early, nil, false, true
+		apply(t, c.y, hasty)
+		time.Sleep(time.Second)
+		late := *y.DTLS
+		late.Role = relay.RolePassive
+		y.DTLS = &late
+		opposite := *x.DTLS
+		opposite.Role = relay.RoleActive
+		x.DTLS = &opposite
+		apply(t, c.y, y)
+		apply(t, c.x, x)
+		c.talk(5*time.Second, c.pa, c.pb, c.a, relay.RTP, audio(1))
+		c.talk(5*time.Second, c.pb, c.pa, c.b, relay.RTP, audio(2))
+	})
+}

@@ -419,3 +419,24 @@ func TestTLSID(t *testing.T) {
 		t.Error("another certificate, same tls-id")
 	}
 }
+
+// A section that the answer leaves out is held for who gave it a name and expects nothing of a handshake, else refused.
+func TestSectionLeftOut(t *testing.T) {
+	e := loopback(t)
+	const first, second = "m=audio 4000 RTP/AVP 0\n", "m=audio 4002 RTP/AVP 8\n"
+	dialogue(t, e, "named",
+		step{command: "offer", from: "A", sdp: body(rtpFrom, first+"a=mid:1\n"+second+"a=mid:2\n")},
+		step{command: "answer", from: "A", to: "B", sdp: body(rtpFrom, first), want: []string{"c=IN IP4 0.0.0.0", "a=mid:2", "a=rtpmap:8 PCMA/8000"}})
+	dialogue(t, e, "unnamed",
+		step{command: "offer", from: "A", sdp: body(rtpFrom, first+second)},
+		step{command: "answer", from: "A", to: "B", sdp: body(rtpFrom, first), want: []string{"m=audio 0 RTP/AVP 8"}})
+}
+
+func TestNoDTLSForSDESAlone(t *testing.T) {
+	const secure = "m=audio 4000 RTP/SAVP 0\na=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:d0RmdmcmVCspeEc3QGZiNWpVLFJhQX1cfHAwJSoj\n"
+	const plain = "m=audio 4000 RTP/AVP 0\n"
+	dialogue(t, loopback(t), "c",
+		step{command: "offer", from: "A", sdp: body(rtpFrom, secure), flags: []any{"transport-protocol", "RTP/AVP"}},
+		step{command: "answer", from: "A", to: "B", sdp: body(rtpFrom, plain)},
+		step{command: "offer", from: "B", to: "A", sdp: body(rtpFrom, plain), want: []string{"a=crypto:1", "!a=fingerprint"}})
+}
