@@ -120,6 +120,7 @@ type Keyer struct {
 	started bool
 	closed  bool
 	silent  atomic.Bool // Abandon: let nothing out any more
+	client  atomic.Bool // started as one
 }
 
 // New makes a Keyer without a role. It keeps what is delivered and sends nothing; it has no goroutine until Start.
@@ -157,9 +158,10 @@ func DefaultSuites() []*srtp.Suite {
 }
 
 // Deliver hands over one received datagram, which is copied. It never blocks. False: the datagram was dropped, because
-// it is not DTLS, the queue is full or the Keyer closed.
+// it is not DTLS, the queue is full or the Keyer closed. A client takes no ClientHello, which is of a far end that has
+// changed its role meanwhile: the library would take it for the first message of the server.
 func (k *Keyer) Deliver(datagram []byte) bool {
-	if !plausible(datagram) || !k.inbox.push(datagram) {
+	if !plausible(datagram) || k.client.Load() && isClientHello(datagram) || !k.inbox.push(datagram) {
 		return false
 	}
 	k.heard.Store(time.Now().UnixNano())
@@ -193,6 +195,8 @@ func (k *Keyer) Start(ctx context.Context, role Role, fingerprints []Fingerprint
 		k.state.Store(int32(StateWaiting))
 	} else {
 		k.state.Store(int32(StateHandshake))
+		k.client.Store(true)
+		k.inbox.drain() // nothing can be an answer yet
 	}
 	go k.run(ctx, role, slices.Clone(fingerprints))
 	return nil

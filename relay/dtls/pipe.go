@@ -34,6 +34,17 @@ func (q *inbox) push(b []byte) bool {
 	}
 }
 
+// drain forgets what is queued.
+func (q *inbox) drain() {
+	for {
+		select {
+		case <-q.queue:
+		default:
+			return
+		}
+	}
+}
+
 // pipe is the net.PacketConn of one library connection: reads come from an inbox, writes go to a function.
 type pipe struct {
 	inbox  *inbox
