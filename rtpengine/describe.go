@@ -262,7 +262,7 @@ func (n *negotiation) verbatim(p *pair) *sdp.Media {
 			m.Codecs[i].Name = "" // no rtpmap was there
 		}
 	}
-	if p.a.Pass && p.bm.transport() != nil {
+	if p.a.Pass && p.sec.ICE.InUse() && p.bm.transport() != nil {
 		m.ICE.Candidates = append(slices.Clone(m.ICE.Candidates), n.lastResort(p)...)
 	}
 	m.Order = n.written(p)

@@ -16,7 +16,7 @@ func (n *negotiation) printICE(m *sdp.Media, p *pair, locals []relay.Local, at r
 		m.ICE.Options = append(m.ICE.Options, "trickle")
 		m.ICE.EndOfCandidates = true
 	}
-	if n.f.ICE2 {
+	if l.ICE.ICE2 || n.f.ICE2 {
 		m.ICE.Options = append(m.ICE.Options, "ice2")
 	}
 	components := 2

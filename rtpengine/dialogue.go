@@ -3,6 +3,7 @@ package rtpengine
 import (
 	"net/netip"
 
+	"rtpsidecar/relay/ice"
 	"rtpsidecar/sdp"
 )
 
@@ -13,6 +14,7 @@ type negotiation struct {
 	f        *Flags
 	s        *sdp.Session
 	from, to *Participant
+	offering bool     // to gets an offer, and may be asked for a new session of ICE
 	pairs    []*pair  // one for each section of from, in order
 	missing  []string // codecs asked for that would need transcoding
 }
@@ -196,7 +198,7 @@ func (n *negotiation) openPorts() error {
 }
 
 // ensure gives m, whose leg is l and whose partner's is o, the transport that it needs. Other ports than before mean
-// another DTLS association, and that another tls-id, RFC 8842 section 5.3.
+// another DTLS association, and that another tls-id, RFC 8842 section 5.3; and another session of ICE.
 func (n *negotiation) ensure(m *Media, l, o *leg) error {
 	before := m.local
 	w := n.wish(l, o)
@@ -209,6 +211,9 @@ func (n *negotiation) ensure(m *Media, l, o *leg) error {
 	if before != nil && m.local != before && l.DTLS.LocalID != "" {
 		l.DTLS.LocalID = ""
 		l.DTLS.localID(n.f, n.call.engine.rand)
+	}
+	if before != nil && m.local != before && m.party == n.to && n.offering && l.ICE.On {
+		l.ICE.Local, l.ICE.Remote = newCredentials(n.call.engine.rand), ice.Credentials{}
 	}
 	return nil
 }

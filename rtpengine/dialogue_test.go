@@ -67,6 +67,22 @@ func TestPortStability(t *testing.T) {
 	}
 }
 
+func TestNewPortsNewICE(t *testing.T) {
+	e := loopback(t)
+	offer := func(port int) (uint16, string) {
+		s := mustSDP(t, e, "offer", "call-id", "c", "from-tag", "A", "ICE", "force", "flags", []string{"no-port-latching"},
+			"sdp", body(rtpFrom, audio(port)))
+		return s.Media[0].Port, s.Media[0].ICE.Ufrag
+	}
+	port, ufrag := offer(40000)
+	if p, u := offer(40000); p != port || u != ufrag {
+		t.Errorf("the same offer again: port %d ufrag %q, was %d %q", p, u, port, ufrag)
+	}
+	if p, u := offer(40010); p == port || u == ufrag {
+		t.Errorf("another endpoint: port %d ufrag %q as before", p, u)
+	}
+}
+
 func TestBranches(t *testing.T) {
 	e := loopback(t)
 	o := func(from, to, via string) step {

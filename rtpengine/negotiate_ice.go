@@ -58,6 +58,7 @@ func (i *legICE) hearRest(s *sdp.Session, m *sdp.Media) {
 		i.Controlling = true
 	}
 	i.Trickle = slices.Contains(m.ICE.Options, "trickle")
+	i.ICE2 = slices.Contains(m.ICE.Options, "ice2")
 	i.Ended = m.ICE.EndOfCandidates
 }
 
@@ -82,7 +83,10 @@ func proposeICE(a, b *leg, f *Flags, r rules) {
 			mode = ICEForce
 		}
 	default:
-		on = heard && !i.Refused || i.On && b.Seen
+		on = heard && !i.Refused
+		if b.Seen && !f.Reset {
+			on = i.On // it has said whether it wants ICE
+		}
 		mode = ICEForce
 	}
 	if !on {
@@ -101,7 +105,7 @@ func proposeICE(a, b *leg, f *Flags, r rules) {
 	}
 	i.On, i.Mode = true, mode
 	i.Trickle = i.Trickle || f.TrickleICE
-	i.ICE2 = f.ICE2
+	i.ICE2 = i.ICE2 || f.ICE2
 	switch f.ICELite {
 	case LiteForward, LiteBoth:
 		i.Lite = true

@@ -199,3 +199,34 @@ func TestReofferKeepsChoices(t *testing.T) {
 		t.Errorf("re-offer with %s after an answer with another digest", b.DTLS.Hash)
 	}
 }
+
+func TestProposeICE(t *testing.T) {
+	heard := &sdp.Media{Protocol: sdp.RTPAVP, ICE: sdp.ICE{Ufrag: "u", Pwd: "p", Options: []string{"trickle", "ice2"}}}
+	plain := &sdp.Media{Protocol: sdp.RTPAVP}
+	tests := []struct {
+		name  string
+		in    *sdp.Media
+		b     leg
+		flags Flags
+		want  bool
+	}{
+		{"as it came", heard, leg{}, Flags{}, true},
+		{"nothing came", plain, leg{}, Flags{}, false},
+		{"it has answered without", heard, leg{Seen: true}, Flags{}, false},
+		{"it uses ICE", plain, leg{Seen: true, ICE: legICE{On: true}}, Flags{}, true},
+		{"it begins anew", heard, leg{Seen: true}, Flags{Reset: true}, true},
+		{"forced", plain, leg{Seen: true}, Flags{ICE: ICEForce}, true},
+		{"removed", heard, leg{Seen: true, ICE: legICE{On: true}}, Flags{ICE: ICERemove}, false},
+	}
+	for _, tt := range tests {
+		a := leg{In: tt.in}
+		tt.b.Protocol = sdp.RTPAVP
+		if proposeICE(&a, &tt.b, &tt.flags, rules{rand: rand.Reader}); tt.b.ICE.On != tt.want {
+			t.Errorf("%s: %v", tt.name, tt.b.ICE.On)
+		}
+	}
+	var l leg
+	if hearICEOffer(&l, &sdp.Session{}, heard, &Flags{}, rules{rand: rand.Reader}); !l.ICE.ICE2 || !l.ICE.Trickle {
+		t.Errorf("options not heard: %+v", l.ICE)
+	}
+}

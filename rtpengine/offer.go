@@ -146,7 +146,7 @@ func (c *Call) alias(f *Flags, s *sdp.Session) *Participant {
 func (c *Call) runOffer(from, to *Participant, s *sdp.Session, f *Flags) (body []byte, warning string, err error) {
 	from.in, from.said = s, f.SDP
 	c.place(from, to, f, true)
-	n := negotiation{call: c, f: f, s: s, from: from, to: to}
+	n := negotiation{call: c, f: f, s: s, from: from, to: to, offering: true}
 	n.pairOffer()
 	n.followGroups()
 	n.hear(true)
