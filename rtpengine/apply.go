@@ -212,7 +212,7 @@ func (m *Media) settings() relay.Settings {
 		Signalling:   c.signals,
 		Remote:       l.Remote,
 		RemoteSeen:   l.Seen && l.Told,
-		Early:        l.Seen && !l.Told,
+		Early:        l.Seen && !l.Told && l.DTLS.On, // without a handshake nothing is won by it
 		Muxed:        l.Mux.On,
 		Learning:     c.learning,
 		Asymmetric:   l.Flags.Asymmetric,
