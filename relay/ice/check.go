@@ -147,6 +147,9 @@ func (a *Agent) retransmit(now time.Time) {
 			t.next = now.Add(lastWait)
 		} else {
 			t.next = now.Add(rto << (t.sent - 1))
+			if !t.pair.repeated {
+				t.pair.repeated, a.mayThaw = true, true
+			}
 		}
 		a.stats.Retransmits++
 		a.sendRequest(t)

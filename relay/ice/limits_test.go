@@ -248,3 +248,30 @@ func TestEmptyCredentials(t *testing.T) {
 		t.Errorf("credentials after a restart %+v", c)
 	}
 }
+
+// RTP's unanswered check keeps RTCP waiting for one repetition, not until it has failed.
+func TestUnansweredCheckFreezesBriefly(t *testing.T) {
+	at := func(host string, component int) Candidate {
+		return Candidate{Foundation: "1", Component: component, Priority: Priority(Host, 0, component), Type: Host,
+			Addr: netip.AddrPortFrom(netip.MustParseAddr(host), uint16(4000+component))}
+	}
+	now := time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)
+	a := New(Config{Local: Credentials{Ufrag: "here", Pwd: "password-of-this-side"}, Controlling: true,
+		Locals: []Candidate{at("192.0.2.1", 1), at("192.0.2.1", 2)}})
+	a.SetRemote(now, Remote{Credentials: Credentials{Ufrag: "there", Pwd: "password-of-that-side"}, End: true,
+		Candidates: []Candidate{at("198.51.100.7", 1), at("198.51.100.7", 2)}})
+	begun := now
+	for now.Sub(begun) < 2*rto {
+		for _, x := range a.Actions() {
+			if x.Kind == Send && x.Remote.Port() == 4002 {
+				if now.Sub(begun) < rto {
+					t.Errorf("RTCP checked after %v", now.Sub(begun))
+				}
+				return
+			}
+		}
+		now = a.NextDeadline()
+		a.Tick(now)
+	}
+	t.Error("RTCP never checked")
+}

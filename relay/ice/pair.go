@@ -47,6 +47,7 @@ type pair struct {
 	mapped    netip.AddrPort // where the peer saw us; zero before the first answer
 	reflexive bool           // mapped is no candidate of ours
 
+	repeated  bool // its check was not answered at once
 	queued    bool // in Agent.triggered
 	queuedUse bool // to be sent with USE-CANDIDATE
 	wanted    bool // controlled: the peer nominated it, our own check is not answered yet
@@ -139,7 +140,8 @@ func (a *Agent) removePairs(match func(*pair) bool) {
 }
 
 // thaw makes the best frozen pair of each foundation that has no check under way a waiting one: lowest component,
-// then highest priority. Source: RFC 8445 sections 6.1.2.6 and 6.1.4.2.
+// then highest priority. Source: RFC 8445 sections 6.1.2.6 and 6.1.4.2. A check that had to be repeated holds nothing
+// back, though: RTCP would wait until RTP's has failed, while RTP may long have found another path.
 func (a *Agent) thaw() {
 	a.mayThaw = false
 	for _, p := range a.pairs {
@@ -154,8 +156,10 @@ func (a *Agent) thaw() {
 				continue
 			}
 			switch q.state {
-			case Waiting, InProgress:
+			case Waiting:
 				busy = true
+			case InProgress:
+				busy = busy || !q.repeated
 			case Frozen:
 				if q.component < best.component || q.component == best.component && q.priority > best.priority {
 					best = q
