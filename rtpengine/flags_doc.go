@@ -58,7 +58,7 @@ other than G.711, T.38 gateway) unless a reason is given.
 | rtp-ext | 45 | 51 | two-byte extensions are not made one-byte |
 | create | 22 | 25 | play media, added codecs |
 | alias | 2 | 2 | |
-| main | 173 | 273 | |
+| main | 175 | 273 | |
 `
 
 // AppendCompatibility appends the document that lists every row of the flag table, in Markdown.
