@@ -370,16 +370,17 @@ func TestInterfaces(t *testing.T) {
 			table := openTable(t, Config{Mode: mode})
 			c := l.call(table, "")
 			kt := table.(*kernelTable)
-			kind := func(remote netip.Addr) (kind uint8) {
+			to := func(remote netip.Addr) rtpPath {
 				kt.mu.Lock()
 				defer kt.mu.Unlock()
 				for _, p := range kt.paths.byID {
 					if p.remote == remote {
-						return p.value.Kind
+						return p.value
 					}
 				}
-				return 0xff
+				return rtpPath{Kind: 0xff}
 			}
+			kind := func(remote netip.Addr) uint8 { return to(remote).Kind }
 			c.talk(t, 100, 10, 160)
 
 			run(t, "ip link set d0 down")
@@ -399,7 +400,8 @@ func TestInterfaces(t *testing.T) {
 			run(t, "ip neigh flush dev d0")
 			eventually(t, "the new address is known", func() bool {
 				send(t, c.caller, local(c.a), voice(300, 160))
-				return kind(l.d) == pathLink
+				p := to(l.d)
+				return p.Kind == pathLink && p.Dmac == [6]uint8{2, 0, 0, 0, 0x12, 0x34}
 			})
 			in(t, l.callee, func() { c.callee.Close(); c.callee = socket(t, l.d, 6000) })
 			c.talk(t, 310, 10, 160)
