@@ -225,6 +225,23 @@ func TestHandover(t *testing.T) {
 			o.expect(burst, burst)
 			connect(o.a, o.b)
 		}, 0},
+		{"many re-offers while packets pass", func(o *offload) {
+			done := make(chan struct{})
+			go func() {
+				defer close(done)
+				for range 200 {
+					connect(o.a, o.b)
+					apply(o.t, o.b, o.sb)
+				}
+			}()
+			for range burst {
+				o.sendA(o.pa, ssrcA)
+				o.sendB(o.pb)
+			}
+			<-done
+			o.expect(burst, burst)
+			connect(o.a, o.b)
+		}, 0},
 		{"a packet too long for the table", func(o *offload) {
 			o.table.MaxPayload = 4
 			o.talk()
