@@ -90,6 +90,8 @@ func TestSymbols(t *testing.T) {
 		{"pair", "", "m=audio 20002 RTP/AVP 0\na=rtcp:20003", "m=audio <port1> RTP/AVP 0|a=rtcp:<port1>+1"},
 		{"muxed", "", "m=audio 20003 RTP/AVP 0\na=rtcp:20003", "m=audio <port1> RTP/AVP 0|a=rtcp:<port1>"},
 		{"odd pair", "", "m=audio 20003 RTP/AVP 0\na=rtcp:20004", "m=audio <port1> RTP/AVP 0|a=rtcp:<port1>+1, odd pair"},
+		{"muxed, next to another's", "", "m=audio 20002 RTP/AVP 0\nm=video 20003 RTP/AVP 96\na=rtcp:20003",
+			"m=audio <port1> RTP/AVP 0|m=video <port2> RTP/AVP 96|a=rtcp:<port2>"},
 		{"other party's port", "", "m=audio 7000 RTP/AVP 0", "m=audio 7000 RTP/AVP 0"},
 		{"own key", "", "m=audio 0 RTP/SAVP 0\na=crypto:1 S inline:abcd|2^31", "m=audio 0 RTP/SAVP 0|a=crypto:1 S inline:<key1>:4|2^31"},
 		{"copied key", "a=crypto:1 S inline:abcd", "m=audio 0 RTP/SAVP 0\na=crypto:1 S inline:abcd", "m=audio 0 RTP/SAVP 0|a=crypto:1 S inline:abcd"},
@@ -101,7 +103,11 @@ func TestSymbols(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			s := newSymbols(20002, 20999)
 			s.learn(step{Body: c.sent})
-			got := strings.Join(s.sections(c.body)[1].Lines, "|")
+			var lines []string
+			for _, part := range s.sections(c.body)[1:] {
+				lines = append(lines, part.Lines...)
+			}
+			got := strings.Join(lines, "|")
 			if got != c.want {
 				t.Errorf("got  %s\nwant %s", got, c.want)
 			}

@@ -50,23 +50,25 @@ func (s *symbols) name(kind, value string) string {
 }
 
 // port is the symbol of a port at addr, if it is of the daemon's range. An RTCP port next to a known RTP port is named
-// after it; that the RTP port of such a pair is even is part of the bargain.
+// after it, unless it is an RTP port itself; that the RTP port of such a pair is even is part of the bargain.
 func (s *symbols) port(addr, text string, rtcp bool) string {
 	n, err := strconv.Atoi(text)
 	if err != nil || n < s.portMin || n > s.portMax {
 		return text
 	}
 	key := func(n int) string { return fmt.Sprintf("port %s %d", addr, n) }
+	own, known := s.names[key(n)]
+	if known { // also of an RTCP line: muxed, though another media may have got the port below by chance
+		return own
+	}
 	if pair, ok := s.names[key(n-1)]; rtcp && ok {
 		if n&1 == 0 {
 			return pair + "+1, odd pair"
 		}
 		return pair + "+1"
 	}
-	if _, ok := s.names[key(n)]; !ok {
-		s.count["port"]++
-		s.names[key(n)] = fmt.Sprintf("<port%d>", s.count["port"])
-	}
+	s.count["port"]++
+	s.names[key(n)] = fmt.Sprintf("<port%d>", s.count["port"])
 	return s.names[key(n)]
 }
 
