@@ -182,6 +182,17 @@ func (m *Media) release() {
 	m.bundle = nil
 }
 
+// idle closes m's transports but the one in use: a rejected section that comes back has the ports it was shown (observed).
+func (m *Media) idle() {
+	for _, l := range m.spares {
+		l.close(m.party.call)
+	}
+	m.spares, m.bundle = nil, nil
+}
+
+// idles tells whether m keeps its ports only in case it comes back.
+func (m *Media) idles() bool { return m.leg.Rejected && len(m.bundledWith()) == 1 }
+
 // apply brings the relay to what the call's state says. Settings that did not change cost a comparison.
 func (c *Call) apply() {
 	c.medias(func(m *Media) {
@@ -207,6 +218,9 @@ func (l *localPort) apply(m *Media, s relay.Settings, plan *relay.Plan) {
 // settings is the wanted state of m's transport.
 func (m *Media) settings() relay.Settings {
 	l, c := &m.leg, m.party.call
+	if m.idles() {
+		return relay.Settings{Opaque: true, Signalling: c.signals}
+	}
 	s := relay.Settings{
 		Opaque:       !l.rtp(),
 		Signalling:   c.signals,

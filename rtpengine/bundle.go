@@ -150,9 +150,12 @@ func (n *negotiation) newMID(p *pair) string {
 
 // concludeBundle decides about both sides once the answer is there.
 func (n *negotiation) concludeBundle() {
-	if n.from.bundle.offered {
+	if n.from.bundle.offered || n.from.bundle.accepts {
 		n.groupSender()
+	}
+	if n.from.bundle.offered {
 		n.from.bundle.shared = slices.ContainsFunc(n.pairs, func(p *pair) bool { return p.aHead != nil && p.aHead != p })
+		n.from.bundle.accepts = n.from.bundle.accepts || n.from.bundle.shared // from now on it may offer the group itself
 	}
 	// The offerer's own group was decided when it was heard; sections that were refused leave it.
 	heads := map[*Media]*pair{}
@@ -261,4 +264,9 @@ func (n *negotiation) midExtension(list []sdp.Extmap) []sdp.Extmap {
 		id++
 	}
 	return append(slices.Clone(list), sdp.Extmap{ID: id, URI: uriMID})
+}
+
+// withoutMID is list without the header extension that carries the mid.
+func withoutMID(list []sdp.Extmap) []sdp.Extmap {
+	return slices.DeleteFunc(slices.Clone(list), func(x sdp.Extmap) bool { return x.URI == uriMID })
 }

@@ -87,6 +87,9 @@ func (n *negotiation) section(p *pair, offer bool) *sdp.Media {
 	}
 	m.Codecs = l.Shown
 	m.Extmaps = n.extmaps(p, offer)
+	if offer && n.from.bundle.offered && !p.inGroup {
+		m.Extmaps = withoutMID(m.Extmaps) // it came from us, for the sake of the sender's group
+	}
 	if offer && p.inGroup {
 		if n.to.bundle.offered {
 			m.Extmaps = n.midExtension(m.Extmaps)
@@ -103,7 +106,7 @@ func (n *negotiation) section(p *pair, offer bool) *sdp.Media {
 	}
 	id := extmapID(l.heardExtmaps(), uriMID)
 	if !offer && id == 0 && extmapID(m.Extmaps, uriMID) > 0 {
-		m.Extmaps = slices.DeleteFunc(slices.Clone(m.Extmaps), func(x sdp.Extmap) bool { return x.URI == uriMID })
+		m.Extmaps = withoutMID(m.Extmaps)
 	}
 	if !offer && p.inGroup && id > 0 && extmapID(m.Extmaps, uriMID) == 0 {
 		m.Extmaps = append(slices.Clone(m.Extmaps), sdp.Extmap{ID: id, URI: uriMID})

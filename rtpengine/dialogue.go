@@ -170,15 +170,15 @@ func (n *negotiation) unfork() {
 	}
 }
 
-// openPorts sees to it that both sides of each section have the ports they need, and releases those of rejected ones.
+// openPorts sees to it that both sides of each section have the ports they need. Rejected ones open none.
 // On an error the call is beyond repair.
 func (n *negotiation) openPorts() error {
 	n.commitBundle()
 	for _, p := range n.pairs {
 		if p.a.Rejected || p.bm == nil || p.b.Rejected {
-			p.am.release()
+			p.am.idle()
 			if p.bm != nil {
-				p.bm.release()
+				p.bm.idle()
 			}
 			continue
 		}

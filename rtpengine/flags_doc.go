@@ -49,7 +49,7 @@ other than G.711, T.38 gateway) unless a reason is given.
 | sdp-manipulations, sdp-orig-replacements, sdes-manipulations | 30, 5, 29 | 30, 5, 29 | |
 | templ-def, templ-def-offer, config-file, intfs | 1, 1, 7, 3 | 1, 1, 7, 3 | |
 | asymmetric, heuristic, dtls | 12, 5, 16 | 12, 5, 16 | |
-| bundle | 5 | 6 | re-offers that change the bundle in a running call |
+| bundle | 6 | 6 | |
 | rtpp-flags | 17 | 18 | T.38 |
 | rtcp | 0 | 1 | jitter as RFC 3550 counts it, and MOS of media measured here |
 | stats | 2 | 3 | plain RTP on an SRTP leg is not passed on |

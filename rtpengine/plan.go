@@ -10,6 +10,9 @@ import (
 // plan says where the packets that arrive at m's transport go: one route for each section that it carries.
 func (m *Media) plan() *relay.Plan {
 	p := &relay.Plan{}
+	if m.idles() {
+		return p
+	}
 	bundled := m.bundledWith()
 	for _, x := range bundled {
 		r := x.route()

@@ -220,7 +220,7 @@ func (r *reporter) stream(m *Media, st relay.Status, comp relay.Component) *ng.D
 	s := st.Streams[comp]
 	muxed := comp == relay.RTCP && m.leg.Mux.On
 	switch {
-	case m.transport() == nil:
+	case m.transport() == nil || m.idles():
 	case muxed || !s.Local.IsValid():
 		d.AddInt("local port", 0)
 	default:

@@ -273,6 +273,28 @@ func TestBundle(t *testing.T) {
 			step{command: "answer", from: "A", to: "B", sdp: group("1 2", "1", "2", 40000), want: []string{"!a=group", "!a=mid", "m=audio P0", "m=video P1"}},
 			step{command: "offer", from: "A", to: "B", sdp: plain, flags: off("offer"), want: []string{"a=group:BUNDLE 1 2", "m=video P0", "a=bundle-only"}})
 	})
+	t.Run("offered to one who then offers it", func(t *testing.T) {
+		for _, mode := range []string{"offer", "require", "strict"} {
+			dialogue(t, e, "turned "+mode,
+				step{command: "offer", from: "A", sdp: plain, flags: off(mode)},
+				step{command: "answer", from: "A", to: "B", sdp: group("1 2", "1", "2", 40000), want: []string{"m=audio P0", "m=video P1"}},
+				step{command: "offer", from: "A", to: "B", sdp: plain, want: []string{"a=group:BUNDLE 1 2", "m=audio P0", "m=video P0", "a=bundle-only"}},
+				step{command: "answer", from: "A", to: "B", sdp: group("1 2", "1", "2", 40000)},
+				step{command: "offer", from: "B", to: "A", sdp: group("1 2", "1", "2", 40000),
+					want: []string{"!a=group", "!a=extmap", "m=audio P0", "m=video P1", "a=mid:1", "a=mid:2"}},
+				step{command: "answer", from: "B", to: "A", sdp: plain,
+					want: []string{"a=group:BUNDLE 1 2", "m=audio P0", "m=video P0", "a=mid:1", "a=mid:2", "a=extmap:4 "}})
+		}
+	})
+	t.Run("its offerer as answerer", func(t *testing.T) {
+		grouped := group("a v", "a", "v", 40000)
+		dialogue(t, e, "stays",
+			step{command: "offer", from: "A", sdp: grouped, flags: off("accept")},
+			step{command: "answer", from: "A", to: "B", sdp: plain},
+			step{command: "offer", from: "B", to: "A", sdp: plain, want: []string{"a=group:BUNDLE a v", "m=video P0", "a=bundle-only"}},
+			step{command: "answer", from: "B", to: "A", sdp: grouped},
+			step{command: "offer", from: "B", to: "A", sdp: plain, want: []string{"a=group:BUNDLE a v", "m=video P0", "a=bundle-only"}})
+	})
 	t.Run("require", func(t *testing.T) {
 		dialogue(t, e, "require",
 			step{command: "offer", from: "A", sdp: plain, flags: off("require"), want: []string{"a=group:BUNDLE 1 2", "m=audio P0", "m=video P0", "a=bundle-only"}},
@@ -430,6 +452,32 @@ func TestSectionLeftOut(t *testing.T) {
 	dialogue(t, e, "unnamed",
 		step{command: "offer", from: "A", sdp: body(rtpFrom, first+second)},
 		step{command: "answer", from: "A", to: "B", sdp: body(rtpFrom, first), want: []string{"m=audio 0 RTP/AVP 8"}})
+}
+
+// A section that was refused and comes back has the ports it had, and carries nothing in between.
+func TestSectionComesBack(t *testing.T) {
+	e := loopback(t)
+	a, b, v := newPhone(t), newPhone(t), newPhone(t)
+	video := func(port int) string { return fmt.Sprintf("m=video %d RTP/AVP 96\na=rtpmap:96 VP8/90000\n", port) }
+	offer, answer := body("127.0.0.1", audio(a.port()), video(a.port())), body("127.0.0.1", audio(b.port()), video(v.port()))
+	refusal := body("127.0.0.1", audio(b.port()), video(0))
+	mustSDP(t, e, "offer", "call-id", "c", "from-tag", "A", "sdp", offer)
+	first := mustSDP(t, e, "answer", "call-id", "c", "from-tag", "A", "to-tag", "B", "sdp", answer).Media[1]
+	again := func(answer string) uint16 {
+		mustSDP(t, e, "offer", "call-id", "c", "from-tag", "A", "to-tag", "B", "sdp", offer)
+		return mustSDP(t, e, "answer", "call-id", "c", "from-tag", "A", "to-tag", "B", "sdp", answer).Media[1].Port
+	}
+	if got := again(refusal); got != 0 {
+		t.Errorf("refused: port %d", got)
+	}
+	a.send(first, 96, "dark")
+	if got := again(answer); got != first.Port {
+		t.Errorf("port %d, was %d", got, first.Port)
+	}
+	a.send(first, 96, "picture")
+	if _, got, _ := v.wait(waitTime); got != "picture" {
+		t.Errorf("got %q", got)
+	}
 }
 
 func TestNoDTLSForSDESAlone(t *testing.T) {
