@@ -26,9 +26,9 @@ const (
 
 // fastPath is the Host's side of the table.
 //
-// A flow is put in by the worker, with one of its packets at hand. It is taken out by whoever changes something that it
-// follows from: first the change is made where workers see it, then the flow goes. A worker that puts it in again
-// meanwhile does so with the new state already.
+// A flow is put in by the worker, with one of its packets at hand, and forwards once the worker has handled what waits in
+// its socket. It is taken out by whoever changes something that it follows from: first the change is made where workers
+// see it, then the flow goes. A worker that puts it in again meanwhile does so with the new state already.
 type fastPath struct {
 	host   *Host
 	table  ebpf.Table
@@ -69,6 +69,7 @@ type flow struct {
 	port    *port
 	recv    *recvKeys // nil: plain
 	outs    []flowOut // by sink
+	waiting []uint32  // sources whose packets still go up
 	counter ebpf.Counter
 	retry   time.Time // not before
 	packet  packetSeen
@@ -113,11 +114,34 @@ func (f *flow) handle(p *port, b []byte, from netip.AddrPort, m *Meta) {
 		f.refresh() // so that a replay of what only the table has seen is recognised
 	}
 	p.receive(b, from, m)
-	if f.packet.ok && !f.closed && !m.At.Before(f.retry) && p.comp.settled(from) {
-		if !f.in || !f.has(f.packet.ssrc) {
-			f.put(p, from, m.At)
-		}
+	if !f.packet.ok || f.closed || !p.comp.settled(from) {
+		return
 	}
+	switch known, now := f.has(f.packet.ssrc), !m.At.Before(f.retry); {
+	case known && slices.Contains(f.waiting, f.packet.ssrc):
+		if !f.start(f.packet.ssrc) {
+			m.Drain = true // more waits in the socket: the sooner it is read, the sooner the table can have the rest
+			if now {
+				f.take()
+			}
+		}
+	case !known && now:
+		f.put(p, from, m.At)
+	}
+}
+
+// start has the table forward a source, if userspace has handled all that went up. f.mu is held.
+func (f *flow) start(ssrc uint32) bool {
+	src, ok := f.source(f.t, ssrc)
+	if !ok {
+		return false
+	}
+	if ok, err := f.fp.table.Start(f.key, src); err != nil || !ok {
+		return false
+	}
+	f.waiting = slices.DeleteFunc(f.waiting, func(s uint32) bool { return s == ssrc })
+	f.installed.Store(true)
+	return true
 }
 
 // admitted is told of each RTP packet that may pass, before it is sent anywhere. One of a flow's sources that comes
@@ -134,7 +158,7 @@ func (f *flow) admitted(p *port, from netip.AddrPort, h rtp.Header, at time.Time
 
 // has reports whether the table serves this source.
 func (f *flow) has(ssrc uint32) bool {
-	return slices.ContainsFunc(f.counter.Sources, func(s ebpf.SourceCounter) bool { return s.SSRC == ssrc })
+	return f.in && slices.ContainsFunc(f.counter.Sources, func(s ebpf.SourceCounter) bool { return s.SSRC == ssrc })
 }
 
 // settled reports whether from is the far side's address for good, as far as that is ever known. For the worker.
@@ -173,11 +197,12 @@ func (f *flow) put(p *port, from netip.AddrPort, at time.Time) {
 	}
 	f.in, f.key, f.peer, f.port, f.recv, f.outs = true, n.key, from, p, n.recv, n.outs
 	f.counter = ebpf.Counter{Key: n.key, Sinks: make([]ebpf.SinkCounter, len(act.Sinks))}
+	f.waiting = f.waiting[:0]
 	for _, s := range act.Sources {
 		f.counter.Sources = append(f.counter.Sources, ebpf.SourceCounter{SSRC: s.SSRC})
+		f.waiting = append(f.waiting, s.SSRC)
 	}
 	f.serial = f.fp.serial.Add(1)
-	f.installed.Store(true)
 	f.reason.Store(nil)
 	f.fp.add(f)
 }

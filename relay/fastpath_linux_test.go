@@ -107,7 +107,7 @@ func TestKernelHandover(t *testing.T) {
 			apply(t, b, sb)
 			connect(a, b)
 		case i%8 == 7:
-			time.Sleep(time.Millisecond) // bursts must not pass the table's limit of packets that wait
+			time.Sleep(time.Millisecond) // the sockets hold only so many
 		}
 	}
 	for range 2 {

@@ -33,7 +33,7 @@ type offload struct {
 
 const (
 	ssrcA, ssrcB = 0xa, 0xb
-	burst        = 3 * ebpf.Ahead
+	burst        = 192
 )
 
 func newOffload(t *testing.T) *offload {

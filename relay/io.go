@@ -22,6 +22,7 @@ const ScratchLen = 3 * (maxDatagram + Tailroom)
 type Meta struct {
 	At      time.Time // arrival, as one reading of the clock for all packets that were ready together
 	Scratch []byte    // free for any use; ScratchLen bytes
+	Drain   bool      // set by who takes the packet: what else waits in its socket should be read before others
 }
 
 // Deliver takes one datagram. b may be changed, with Tailroom bytes of capacity after it, until Deliver returns.

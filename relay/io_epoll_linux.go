@@ -313,18 +313,31 @@ func scopeOf(zone string) uint32 {
 	return uint32(ifi.Index)
 }
 
-// receive reads one datagram into buf and delivers it.
+// drainLimit is how many datagrams of one socket are read in a row at most, so that others get their turn.
+const drainLimit = 64
+
+// receive reads one datagram into buf and delivers it, and more when the taker asks for that.
 func (s *epollSocket) receive(buf []byte, m *Meta) {
 	if !s.acquire() {
 		return
 	}
 	defer s.done()
+	for range drainLimit {
+		m.Drain = false
+		if !s.read(buf, m) || !m.Drain {
+			return
+		}
+	}
+}
+
+// read is for one datagram. False: there was none.
+func (s *epollSocket) read(buf []byte, m *Meta) bool {
 	var sa unix.RawSockaddrInet6 // has room for the one of IPv4
 	size := uint32(unsafe.Sizeof(sa))
 	n, _, errno := unix.RawSyscall6(unix.SYS_RECVFROM, uintptr(s.fd), uintptr(unsafe.Pointer(&buf[0])), maxDatagram,
 		unix.MSG_DONTWAIT, uintptr(unsafe.Pointer(&sa)), uintptr(unsafe.Pointer(&size)))
 	if errno != 0 {
-		return
+		return false
 	}
 	var from netip.AddrPort
 	if s.v6 {
@@ -338,6 +351,7 @@ func (s *epollSocket) receive(buf []byte, m *Meta) {
 		from = netip.AddrPortFrom(netip.AddrFrom4(in.Addr), hostOrder(in.Port))
 	}
 	s.deliver(buf[:n], from, m)
+	return true
 }
 
 // hostOrder swaps a port that lies in network order.

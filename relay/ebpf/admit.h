@@ -38,6 +38,23 @@ static inline_always void give(struct scratch *c, const struct flow *f, struct s
 	bpf_spin_unlock(&s->lock);
 }
 
+/* hold leaves a packet to userspace if its flow waits, and reports whether it does. */
+static inline_always int hold(const struct scratch *c, struct state *s, u32 gen)
+{
+	int held = 0;
+	bpf_spin_lock(&s->lock);
+	if (s->gen == gen && s->waits) {
+		u64 index = guess(&s->in, c->seq);
+		if (s->waits == WAITS || index > s->seen)
+			s->seen = index;
+		s->waits = WAITS_SEEN;
+		s->up++;
+		held = 1;
+	}
+	bpf_spin_unlock(&s->lock);
+	return held;
+}
+
 enum { NOTE_SOURCE, NOTE_TAG };
 
 /* note counts a packet that is not sent. */
@@ -118,6 +135,8 @@ global_function int admit(struct scratch *c, const struct flow *f)
 		note(s, gen, NOTE_SOURCE);
 		return policy == SOURCE_DROP ? DROP : UP;
 	}
+	if (s->waits && hold(c, s, gen))
+		return UP;
 	if (c->refused || !(f->pts[c->pt >> 6 & 1] >> (c->pt & 63) & 1))
 		goto up;
 

@@ -14,13 +14,14 @@
 // A packet index of SRTP must never be used twice under one key with two payloads: it would reveal both. So each index
 // has one owner.
 //
-//   - Put carries the progress of each SSRC, inbound and for each protecting sink. From then on the table owns all
-//     indices more than [Ahead] beyond that progress, and userspace all others: the packets that stand in its sockets,
-//     and those that come late. Packets with such indices go up for as long as the flow is there. Userspace needs to stop
-//     nothing and to lock nothing, but must read the progress and call Put in one go: fewer than Ahead packets of the
-//     flow may be waiting or pass in between. The rollover counter is part of the index, so that a wrap in that moment
-//     does no harm.
-//   - Packets above that limit may go up too: payload types left out, results over a path's MTU, a path that is gone.
+//   - Put carries the progress of each SSRC, inbound and for each protecting sink. The packets still go up, and the table
+//     remembers the newest of them.
+//   - Start, after a packet that userspace has handled, says how far it is. If that is as far as what went up, nothing is
+//     on its way to userspace: from the next packet on the table forwards, and owns all indices above that progress.
+//     Else it goes on waiting. So neither does a packet overtake another, nor has an index two owners, however many stand
+//     in the sockets. Userspace needs to stop nothing and to lock nothing. Packets with indices up to that progress, which
+//     come late, go up for as long as the flow is there. The rollover counter is part of the index.
+//   - Newer packets may go up too: payload types left out, results over a path's MTU, a path that is gone.
 //     Userspace serves them with its own contexts, and the table does not use their indices. For that, userspace's idea of
 //     the rollover counter has to keep up: at least every 30000 packets, and in practice whenever it reads the counters,
 //     it sets its contexts to SetState(Merge(its own, the table's)).
@@ -33,7 +34,7 @@
 //     contexts, or under the lock that it takes.
 //   - A change of anything (address, key, sinks, payload types) is Delete, take over, Put. Packets between the two are
 //     served by userspace.
-//   - Plain flows have no indices to own. At the switch a packet in a socket may be overtaken.
+//   - Plain flows have no indices to own. They wait for Start all the same, for the order of packets.
 //
 // A sink is sent to only in packets that userspace would have sent at once; whoever reports timeouts or counts packets
 // adds the Counter, which starts at zero with each Put.

@@ -21,8 +21,8 @@ type Fake struct {
 	Now func() time.Time
 	// MaxPayload, if not 0, is the longest UDP payload taken; others go up, as those over a path's MTU.
 	MaxPayload int
-	// Ahead is by how many indices the table keeps off those of userspace; NewFake sets the constant Ahead.
-	Ahead uint64
+	// Eager flows do not wait for Start.
+	Eager bool
 
 	mu     sync.Mutex
 	closed bool
@@ -40,6 +40,9 @@ type fakeSource struct {
 	plain srtp.Progress // of plain packets
 	floor uint64
 	outs  []fakeOut
+
+	waits bool
+	seen  *uint64 // the newest index that went up meanwhile; nil: none did
 }
 
 type fakeOut struct {
@@ -49,7 +52,7 @@ type fakeOut struct {
 }
 
 // NewFake is an empty table.
-func NewFake() *Fake { return &Fake{Ahead: Ahead, flows: make(map[FlowKey]*fakeFlow)} }
+func NewFake() *Fake { return &Fake{flows: make(map[FlowKey]*fakeFlow)} }
 
 // Verdict says what became of a packet.
 type Verdict uint8
@@ -90,13 +93,13 @@ func (f *Fake) Put(key FlowKey, act Action) error {
 	}
 	fl := &fakeFlow{act: act, counter: Counter{Key: key, Sinks: make([]SinkCounter, len(act.Sinks))}}
 	for _, s := range act.Sources {
-		src := fakeSource{plain: s.In, outs: make([]fakeOut, len(act.Sinks))}
+		src := fakeSource{plain: s.In, waits: !f.Eager, outs: make([]fakeOut, len(act.Sinks))}
 		var err error
 		if act.In.Suite != nil {
 			if src.in, err = resume(act.In, s.SSRC, s.In); err != nil {
 				return err
 			}
-			src.floor = s.In.Highest + f.Ahead
+			src.floor = s.In.Highest
 		}
 		for i := range act.Sinks {
 			if !act.Sinks[i].protects() {
@@ -105,7 +108,7 @@ func (f *Fake) Put(key FlowKey, act Action) error {
 			if src.outs[i].ctx, err = resume(act.Sinks[i].Out, s.SSRC, s.Out[i]); err != nil {
 				return err
 			}
-			src.outs[i].floor, src.outs[i].given = s.Out[i].Highest+f.Ahead, make(map[uint64]bool)
+			src.outs[i].floor, src.outs[i].given = s.Out[i].Highest, make(map[uint64]bool)
 		}
 		fl.sources = append(fl.sources, src)
 		fl.counter.Sources = append(fl.counter.Sources, SourceCounter{SSRC: s.SSRC})
@@ -121,6 +124,46 @@ func resume(p srtp.Params, ssrc uint32, at srtp.Progress) (*srtp.Context, error)
 		c.SetState(srtp.State{SSRC: ssrc, RTP: at})
 	}
 	return c, err
+}
+
+// Start implements Table.
+func (f *Fake) Start(key FlowKey, s Source) (bool, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	fl := f.flows[key]
+	if fl == nil {
+		return false, ErrNoFlow
+	}
+	i := slices.IndexFunc(fl.act.Sources, func(o Source) bool { return o.SSRC == s.SSRC })
+	if i < 0 {
+		return false, ErrNoFlow
+	}
+	src := &fl.sources[i]
+	if !src.waits || src.seen == nil || *src.seen > s.In.Highest {
+		return false, nil
+	}
+	src.waits, src.floor = false, s.In.Highest
+	for j := range src.outs {
+		if src.outs[j].ctx != nil {
+			src.outs[j].floor = s.Out[j].Highest
+		}
+	}
+	return true, nil
+}
+
+// hold leaves a packet of a flow that waits to userspace.
+func (src *fakeSource) hold(h rtp.Header) {
+	at := src.plain
+	if src.in != nil {
+		at = stateOf(src.in, h.SSRC)
+	}
+	index := uint64(h.Seq)
+	if at.Started {
+		index = rtp.ExtendSeq(at.Highest, h.Seq)
+	}
+	if src.seen == nil || index > *src.seen {
+		src.seen = &index
+	}
 }
 
 // Delete implements Table.
@@ -243,6 +286,11 @@ func (fl *fakeFlow) receive(from netip.AddrPort, payload []byte, now time.Time, 
 		if act.Mismatch == MismatchDrop {
 			return Drop, nil
 		}
+		return Up, nil
+	}
+	if src.waits {
+		src.hold(h)
+		c.Up++
 		return Up, nil
 	}
 	if refused || act.PTs[h.PT/64]>>(h.PT%64)&1 == 0 {

@@ -227,7 +227,7 @@ func voice(seq uint64, n int) []byte {
 
 func openTable(t *testing.T, cfg Config) Table {
 	t.Helper()
-	cfg.ahead = new(uint64)
+	cfg.eager = true
 	table, err := Open(cfg)
 	if err != nil {
 		t.Fatal(err)

@@ -60,7 +60,7 @@ func TestFanOut(t *testing.T) {
 	}
 	act.Sources = []Source{src}
 	fake := NewFake()
-	fake.Ahead = 0
+	fake.Eager = true
 	for _, tab := range []Table{table, fake} {
 		if err := tab.Put(FlowKey{local(ours)}, act); err != nil {
 			t.Fatal(err)

@@ -117,9 +117,7 @@ func benchTable(t testing.TB, cfg Config) *kernelTable {
 		ip neigh add 2001:db8:9::3 lladdr 02:00:00:00:00:03 dev v0
 	`)
 	cfg.Interfaces = []string{"absent0"}
-	if cfg.ahead == nil {
-		cfg.ahead = new(uint64)
-	}
+	cfg.eager = true
 	table, err := Open(cfg)
 	if err != nil {
 		t.Fatal(err)

@@ -14,6 +14,9 @@ func (n Null) Put(FlowKey, Action) error {
 	return ErrUnsupported
 }
 
+// Start finds no flow.
+func (Null) Start(FlowKey, Source) (bool, error) { return false, ErrNoFlow }
+
 // Delete finds no flow.
 func (Null) Delete(FlowKey) (Counter, error) { return Counter{}, ErrNoFlow }
 

@@ -44,7 +44,7 @@ type Config struct {
 
 	Log *slog.Logger // nil: none
 
-	ahead *uint64 // nil: Ahead
+	eager bool // flows do not wait for Start, for tests of single packets
 }
 
 // Status says what a table does.

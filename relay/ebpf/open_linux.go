@@ -25,10 +25,7 @@ func Open(cfg Config) (_ Table, err error) {
 	if cfg.MaxFlows == 0 {
 		cfg.MaxFlows = defaultMaxFlows
 	}
-	t := &kernelTable{log: cfg.Log, ahead: Ahead, flows: make(map[FlowKey]*entry)}
-	if cfg.ahead != nil {
-		t.ahead = *cfg.ahead
-	}
+	t := &kernelTable{log: cfg.Log, eager: cfg.eager, flows: make(map[FlowKey]*entry)}
 	for i := range cfg.MaxFlows {
 		t.free = append(t.free, uint32(cfg.MaxFlows-1-i))
 	}
@@ -119,11 +116,13 @@ func (t *kernelTable) load(cfg *Config, xdp, clsact bool) error {
 			rtpMaps
 			RelayTc    *ebpf.Program `ebpf:"relay_tc"`
 			RelayClose *ebpf.Program `ebpf:"relay_close"`
+			RelayStart *ebpf.Program `ebpf:"relay_start"`
 		}
 		if err := spec.LoadAndAssign(&some, nil); err != nil {
 			return err
 		}
-		t.objs.rtpMaps, t.objs.RelayTc, t.objs.RelayClose = some.rtpMaps, some.RelayTc, some.RelayClose
+		t.objs.rtpMaps, t.objs.RelayTc = some.rtpMaps, some.RelayTc
+		t.objs.RelayClose, t.objs.RelayStart = some.RelayClose, some.RelayStart
 		return nil
 	}
 	return spec.LoadAndAssign(&t.objs, nil)

@@ -335,3 +335,67 @@ func TestPulse(t *testing.T) {
 		}
 	}
 }
+
+// TestStart: a flow waits until userspace has handled the newest packet that went up, each source for itself.
+func TestStart(t *testing.T) {
+	table := benchTable(t, Config{Mode: ModeXDP})
+	table.eager = false
+	for _, suite := range []string{"", "AES_CM_128_HMAC_SHA1_80"} {
+		for _, h := range hooks {
+			key, fake := FlowKey{us4}, NewFake()
+			source := func(ssrc uint32, index uint64) Source {
+				return Source{SSRC: ssrc, In: begun(index), Out: []srtp.Progress{begun(index)}}
+			}
+			act := Action{Peer: peer4, PTs: anyPT, Sources: []Source{source(testSSRC, 99), source(5, 99)},
+				Sinks: []Sink{{Local: at(us4, 40000), Remote: far4, Out: newParams(t, suite)}}}
+			for _, tab := range []Table{table, fake} {
+				if err := tab.Put(key, act); err != nil {
+					t.Fatal(err)
+				}
+			}
+			start := func(ssrc uint32, index uint64, want bool) {
+				t.Helper()
+				for _, tab := range []Table{table, fake} {
+					if got, err := tab.Start(key, source(ssrc, index)); err != nil || got != want {
+						t.Errorf("%s %s: start at %d: %v, %v", h.name, suite, index, got, err)
+					}
+				}
+			}
+			send := func(index uint64, want Verdict) {
+				t.Helper()
+				if got := compare(t, table, h, fake, datagram{from: peer4, to: us4, payload: voice(index, 160)}); got != want {
+					t.Errorf("%s %s: packet %d: %v, want %v", h.name, suite, index, got, want)
+				}
+			}
+			start(testSSRC, 99, false) // nothing is known of what may be on its way
+			send(100, Up)
+			start(5, 100, false)
+			start(testSSRC, 99, false) // that one is on its way
+			send(102, Up)
+			send(101, Up)
+			start(testSSRC, 101, false)
+			start(testSSRC, 102, true)
+			start(testSSRC, 102, false) // it has
+			send(103, Sent)
+			if suite != "" {
+				send(100, Up) // userspace's index
+			}
+			send(104, Sent)
+			if _, err := table.Start(key, source(6, 0)); !errors.Is(err, ErrNoFlow) {
+				t.Error(err)
+			}
+			got, err := table.Delete(key)
+			if err != nil {
+				t.Fatal(err)
+			}
+			want, _ := fake.Delete(key)
+			sameCounters(t, got, want)
+			if got.Up != want.Up {
+				t.Errorf("%d went up, want %d", got.Up, want.Up)
+			}
+			if _, err := table.Start(key, source(5, 0)); !errors.Is(err, ErrNoFlow) {
+				t.Error(err)
+			}
+		}
+	}
+}

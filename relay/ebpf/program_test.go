@@ -202,7 +202,7 @@ func TestAgainstGo(t *testing.T) {
 				}
 				key := FlowKey{local}
 				fake := NewFake()
-				fake.Ahead, fake.MaxPayload = 0, 1450
+				fake.Eager, fake.MaxPayload = true, 1450
 				for _, tab := range []Table{table, fake} {
 					if err := tab.Put(key, act); err != nil {
 						t.Fatal(err)

@@ -264,16 +264,18 @@ SEC("xdp") int relay_xdp(struct xdp_md *x)
 	return action;
 }
 
-struct close_request {
+/* What userspace alone runs programs with: they change a state under its lock. */
+struct request {
 	u8 ethernet[14]; /* what the kernel wants of a packet */
 	u8 pad[2];
 	u32 slot, gen;
+	u64 in, out[MAX_SINKS]; /* relay_start: the highest indices that userspace has used */
 };
 
-/* relay_close is run by userspace alone. After it nobody here changes the state of the slot. */
+/* relay_close makes the state userspace's: nobody here changes it any more. */
 SEC("tc") int relay_close(struct __sk_buff *skb)
 {
-	struct close_request *r = (void *)(u64)skb->data;
+	struct request *r = (void *)(u64)skb->data;
 	if ((void *)(r + 1) > (void *)(u64)skb->data_end)
 		return TC_SHOT;
 	u32 slot = r->slot, gen = r->gen;
@@ -284,6 +286,33 @@ SEC("tc") int relay_close(struct __sk_buff *skb)
 	bpf_spin_lock(&s->lock);
 	if (s->gen == gen) {
 		s->gen = 0;
+		action = TC_OK;
+	}
+	bpf_spin_unlock(&s->lock);
+	return action;
+}
+
+/*
+ * relay_start ends a flow's waiting if userspace has handled the newest packet that went up. At that moment none is on
+ * its way there, so that from the next one on each index, and the order of packets, is ours alone.
+ */
+SEC("tc") int relay_start(struct __sk_buff *skb)
+{
+	struct request *r = (void *)(u64)skb->data;
+	if ((void *)(r + 1) > (void *)(u64)skb->data_end)
+		return TC_SHOT;
+	u32 slot = r->slot, gen = r->gen;
+	u64 in = r->in;
+	struct state *s = bpf_map_lookup_elem(&states, &slot);
+	if (!s)
+		return TC_SHOT;
+	int action = TC_SHOT;
+	bpf_spin_lock(&s->lock);
+	if (s->gen == gen && s->waits == WAITS_SEEN && s->seen <= in) {
+		s->waits = WAITS_NOT;
+		s->in.floor = in;
+		for (u32 i = 0; i < MAX_SINKS; i++)
+			s->sinks[i].out.floor = r->out[i];
 		action = TC_OK;
 	}
 	bpf_spin_unlock(&s->lock);

@@ -128,7 +128,8 @@ type rtpState struct {
 	Timestamp   uint32
 	Jitter      uint32
 	Pt          uint32
-	Pad         uint32
+	Waits       uint32
+	Seen        uint64
 	In          struct {
 		_       structs.HostLayout
 		Highest uint64
@@ -176,6 +177,7 @@ const (
 	rtpMapScratches   = "scratches"
 	rtpMapStates      = "states"
 	rtpProgRelayClose = "relay_close"
+	rtpProgRelayStart = "relay_start"
 	rtpProgRelayTc    = "relay_tc"
 	rtpProgRelayXdp   = "relay_xdp"
 	rtpVarCsumV6      = "csum_v6"
@@ -229,6 +231,7 @@ type rtpSpecs struct {
 // It can be passed ebpf.CollectionSpec.Assign.
 type rtpProgramSpecs struct {
 	RelayClose *ebpf.ProgramSpec `ebpf:"relay_close"`
+	RelayStart *ebpf.ProgramSpec `ebpf:"relay_start"`
 	RelayTc    *ebpf.ProgramSpec `ebpf:"relay_tc"`
 	RelayXdp   *ebpf.ProgramSpec `ebpf:"relay_xdp"`
 }
@@ -313,6 +316,7 @@ type rtpVariables struct {
 // It can be passed to loadRtpObjects or ebpf.CollectionSpec.LoadAndAssign.
 type rtpPrograms struct {
 	RelayClose *ebpf.Program `ebpf:"relay_close"`
+	RelayStart *ebpf.Program `ebpf:"relay_start"`
 	RelayTc    *ebpf.Program `ebpf:"relay_tc"`
 	RelayXdp   *ebpf.Program `ebpf:"relay_xdp"`
 }
@@ -320,6 +324,7 @@ type rtpPrograms struct {
 func (p *rtpPrograms) Close() error {
 	return _RtpClose(
 		p.RelayClose,
+		p.RelayStart,
 		p.RelayTc,
 		p.RelayXdp,
 	)

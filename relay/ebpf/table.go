@@ -14,10 +14,6 @@ const (
 	MaxSources = 4
 	MaxSinks   = 8
 
-	// Ahead is how many indices beyond the progress handed over still go up: they belong to userspace, which may hold
-	// packets in its sockets that arrived before the flow was put in. It has to be more than can be waiting there.
-	Ahead = 64
-
 	maxPTPairs = 4
 )
 
@@ -40,9 +36,13 @@ var (
 // Table is a set of flows that are forwarded without userspace. Methods may be called concurrently; none is for a
 // packet's path.
 type Table interface {
-	// Put adds a flow. It takes effect for the next packet, and the table owns the progress in act from then on.
-	// Errors wrap ErrUnsupported, ErrExists, ErrFull and ErrClosed; then nothing has changed.
+	// Put adds a flow. Its packets still go up, for each source until Start. Errors wrap ErrUnsupported, ErrExists,
+	// ErrFull and ErrClosed; then nothing has changed.
 	Put(key FlowKey, act Action) error
+	// Start has the table forward the packets of one source from the next one on, and own their indices, if none that
+	// went up since Put is newer than what userspace has handled: src is its progress now. False: there is one on its
+	// way, or none went up since; try again after the next packet. Errors wrap ErrNoFlow.
+	Start(key FlowKey, src Source) (bool, error)
 	// Delete takes a flow out. When it returns the next packet goes up, and the table touches no index any more:
 	// what it has used stands in the Counter. Errors wrap ErrNoFlow.
 	Delete(key FlowKey) (Counter, error)

@@ -50,6 +50,10 @@ struct sink_state {
 	struct progress out;
 };
 
+/* A flow waits at first: packets go up, and the newest of them is remembered (seen), until userspace has caught up with
+ * it (relay_start). */
+enum { WAITS_NOT, WAITS, WAITS_SEEN };
+
 /* Everything that changes. All of it under the lock, and only while gen is that of the flow: userspace closes a flow by
  * setting gen to 0 under the lock (relay_close), and owns the state from then on. */
 struct state {
@@ -60,7 +64,8 @@ struct state {
 	u64 up;       /* packets of this flow left to userspace */
 	u64 wrong_source, bad_tag, replayed;
 	u32 timestamp, jitter; /* of the last packet; RFC 3550 section A.8, times 16 */
-	u32 pt, pad;
+	u32 pt, waits;
+	u64 seen; /* index of the newest packet that went up while the flow waited */
 	struct progress in;
 	struct sink_state sinks[MAX_SINKS];
 };

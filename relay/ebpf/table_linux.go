@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
+	"slices"
 	"structs"
 	"sync"
 	"time"
@@ -22,7 +23,7 @@ import (
 type kernelTable struct {
 	objs  rtpObjects
 	log   *slog.Logger
-	ahead uint64
+	eager bool // Config.eager
 	watch *watcher
 
 	mu     sync.Mutex
@@ -149,11 +150,14 @@ func (t *kernelTable) install(key FlowKey, e *entry, act *Action, f *rtpFlow) er
 		t.free = t.free[:len(t.free)-1]
 		e.sources = append(e.sources, sl)
 
-		st := rtpState{Gen: sl.gen}
-		setProgress(&st.In, s.In, t.ahead)
+		st := rtpState{Gen: sl.gen, Waits: 1}
+		if t.eager {
+			st.Waits = 0
+		}
+		setProgress(&st.In, s.In)
 		for k, j := range e.order {
 			if act.Sinks[j].protects() {
-				setProgress(&st.Sinks[k].Out, s.Out[j], t.ahead)
+				setProgress(&st.Sinks[k].Out, s.Out[j])
 			}
 		}
 		if err := t.objs.States.Put(sl.index, &st); err != nil {
@@ -187,18 +191,55 @@ func (t *kernelTable) drop(key FlowKey, e *entry) {
 
 // shut makes the state of one source ours: no program changes it from here on, not even one that is running.
 func (t *kernelTable) shut(s slot) error {
-	req := make([]byte, 24)
-	req[12] = 0xff // neither IP nor anything else that the kernel would look into
-	binary.NativeEndian.PutUint32(req[16:], s.index)
-	binary.NativeEndian.PutUint32(req[20:], s.gen)
-	verdict, err := t.objs.RelayClose.Run(&ebpf.RunOptions{Data: req, Repeat: 1})
+	ok, err := s.run(t.objs.RelayClose, 0, nil)
+	if err == nil && !ok {
+		err = fmt.Errorf("state %d is not of generation %d", s.index, s.gen)
+	}
+	return err
+}
+
+// request is rtp.c's struct request.
+type request struct {
+	_         structs.HostLayout
+	Ethernet  [14]uint8
+	_         [2]uint8
+	Slot, Gen uint32
+	In        uint64
+	Out       [MaxSinks]uint64
+}
+
+// run has a program change the state under its lock, and reports whether it did.
+func (s slot) run(p *ebpf.Program, in uint64, out []uint64) (bool, error) {
+	r := request{Slot: s.index, Gen: s.gen, In: in}
+	r.Ethernet[12] = 0xff // neither IP nor anything else that the kernel would look into
+	copy(r.Out[:], out)
+	data, err := binary.Append(nil, binary.NativeEndian, &r)
 	if err != nil {
-		return err
+		return false, err
 	}
-	if verdict != 0 {
-		return fmt.Errorf("state %d is not of generation %d", s.index, s.gen)
+	verdict, err := p.Run(&ebpf.RunOptions{Data: data, Repeat: 1})
+	return verdict == 0, err
+}
+
+// Start implements Table.
+func (t *kernelTable) Start(key FlowKey, src Source) (bool, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	e := t.flows[key]
+	if e == nil {
+		return false, ErrNoFlow
 	}
-	return nil
+	i := slices.IndexFunc(e.sources, func(s slot) bool { return s.ssrc == src.SSRC })
+	if i < 0 {
+		return false, ErrNoFlow
+	}
+	var out [MaxSinks]uint64
+	for k, j := range e.order {
+		if j < len(src.Out) {
+			out[k] = src.Out[j].Highest
+		}
+	}
+	return e.sources[i].run(t.objs.RelayStart, src.In.Highest, out[:])
 }
 
 // Delete implements Table.
@@ -331,11 +372,11 @@ type progress = struct {
 	Started uint64
 }
 
-func setProgress(dst *progress, p srtp.Progress, ahead uint64) {
+func setProgress(dst *progress, p srtp.Progress) {
 	if !p.Started {
 		return
 	}
-	dst.Started, dst.Highest, dst.Window, dst.Floor = 1, p.Highest, p.Window, p.Highest+ahead
+	dst.Started, dst.Highest, dst.Window, dst.Floor = 1, p.Highest, p.Window, p.Highest
 }
 
 func getProgress(p *progress) srtp.Progress {
