@@ -265,6 +265,8 @@ type SSRCStatus struct {
 	JitterUnits    float64 // RFC 3550, in timestamp units
 	Duplicates     uint64
 	Reordered      uint64
+	Skips          uint64 // gaps in the sequence numbers, of one packet or more; those of the fast path are not seen
+	Resets         uint64 // sequences that began anew, RFC 3550 section A.1
 	LastPT         uint8
 	Reports        []ReceptionReport // from the far side's RTCP about this source, newest last, bounded
 }

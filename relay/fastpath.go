@@ -565,6 +565,13 @@ func (fp *fastPath) remove(f *flow) {
 	delete(fp.flows, f.key)
 }
 
+// size is how many flows the table has.
+func (fp *fastPath) size() int {
+	fp.mu.Lock()
+	defer fp.mu.Unlock()
+	return len(fp.flows)
+}
+
 // poll is the timer: it takes over what the table has done, until no flow is left.
 func (fp *fastPath) poll(now time.Time) {
 	serial := fp.serial.Load()

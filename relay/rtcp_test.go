@@ -199,12 +199,12 @@ func TestSource(t *testing.T) {
 		want    SSRCStatus
 	}{
 		{"in order", []packet{{10, 0, 0}, {11, 20, 160}, {12, 40, 320}}, SSRCStatus{LastSeq: 12}},
-		{"lost", []packet{{10, 0, 0}, {13, 60, 480}}, SSRCStatus{LastSeq: 13, Lost: 2}},
-		{"late", []packet{{10, 0, 0}, {12, 40, 320}, {11, 40, 160}}, SSRCStatus{LastSeq: 12, Reordered: 1, JitterUnits: 160.0 / 16}},
-		{"doubled", []packet{{10, 0, 0}, {11, 20, 160}, {11, 20, 160}, {13, 60, 480}}, SSRCStatus{LastSeq: 13, Duplicates: 1, Lost: 1}},
+		{"lost", []packet{{10, 0, 0}, {13, 60, 480}}, SSRCStatus{LastSeq: 13, Lost: 2, Skips: 1}},
+		{"late", []packet{{10, 0, 0}, {12, 40, 320}, {11, 40, 160}}, SSRCStatus{LastSeq: 12, Skips: 1, Reordered: 1, JitterUnits: 160.0 / 16}},
+		{"doubled", []packet{{10, 0, 0}, {11, 20, 160}, {11, 20, 160}, {13, 60, 480}}, SSRCStatus{LastSeq: 13, Duplicates: 1, Lost: 1, Skips: 1}},
 		{"before the first", []packet{{0, 0, 160}, {65535, 0, 0}}, SSRCStatus{LastSeq: 0, Reordered: 1, JitterUnits: 160.0 / 16}},
 		{"wrap", []packet{{65535, 0, 0}, {0, 20, 160}, {1, 40, 320}}, SSRCStatus{LastSeq: 65537}},
-		{"sender begins anew", []packet{{10, 0, 0}, {12, 40, 320}, {30000, 60, 480}, {30001, 80, 640}}, SSRCStatus{LastSeq: 30001, Lost: 1}},
+		{"sender begins anew", []packet{{10, 0, 0}, {12, 40, 320}, {30000, 60, 480}, {30001, 80, 640}}, SSRCStatus{LastSeq: 30001, Lost: 1, Skips: 1, Resets: 1}},
 		{"jitter", []packet{{1, 0, 0}, {2, 40, 160}}, SSRCStatus{LastSeq: 2, JitterUnits: 10}},
 		{"timestamp jumps", []packet{{1, 0, 0}, {2, 20, 1 << 30}}, SSRCStatus{LastSeq: 2}},
 		{"a pause", []packet{{1, 0, 0}, {2, 70000, 160}}, SSRCStatus{LastSeq: 2}},
@@ -229,7 +229,7 @@ func equalStatus(a, b SSRCStatus) bool {
 	a.Reports, b.Reports = nil, nil
 	return a.SSRC == b.SSRC && a.Packets == b.Packets && a.Bytes == b.Bytes && a.LastSeq == b.LastSeq &&
 		a.LastTimestamp == b.LastTimestamp && a.Lost == b.Lost && a.JitterUnits == b.JitterUnits &&
-		a.Duplicates == b.Duplicates && a.Reordered == b.Reordered && a.LastPT == b.LastPT
+		a.Duplicates == b.Duplicates && a.Reordered == b.Reordered && a.Skips == b.Skips && a.Resets == b.Resets && a.LastPT == b.LastPT
 }
 
 func TestSourcesBounded(t *testing.T) {

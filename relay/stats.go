@@ -58,6 +58,7 @@ type source struct {
 	packets, bytes        atomic.Uint64
 	octets                atomic.Uint64 // of the plain packets
 	duplicates, reordered atomic.Uint64
+	skips, resets         atomic.Uint64 // gaps in the numbers, and new beginnings
 	first, highest        atomic.Uint64 // extended sequence numbers
 	timestamp             atomic.Uint32
 	jitter                atomic.Uint64 // RFC 3550 section A.8: timestamp units times 16
@@ -133,6 +134,7 @@ func (s *source) received(h rtp.Header, size int, r *Route, at time.Time) {
 		s.begin(firstCycle | uint64(h.Seq))
 	} else {
 		if !s.sequence(h.Seq) {
+			s.resets.Add(1)
 			s.begin(s.highest.Load()&^0xffff | uint64(h.Seq))
 		} else if rate := r.clockRate(h.PT); rate != 0 && uint32(h.PT) == s.pt.Load() {
 			s.addJitter(now-s.last.Load(), h.Timestamp-s.timestamp.Load(), rate)
@@ -160,6 +162,9 @@ func (s *source) sequence(seq uint16) bool {
 	case ahead > maxDropout || ahead < -maxMisorder:
 		return false
 	case ahead > 0:
+		if ahead > 1 {
+			s.skips.Add(1)
+		}
 		s.window = s.window<<ahead | 1
 		s.highest.Store(ext)
 	case ahead > -64 && s.window>>-ahead&1 == 1:
@@ -209,7 +214,7 @@ func (s *source) status() SSRCStatus {
 		Packets: s.packets.Load(), Bytes: s.bytes.Load(),
 		LastSeq: uint32(s.highest.Load() - firstCycle), LastTimestamp: s.timestamp.Load(),
 		Lost: s.lost(), JitterUnits: float64(s.jitter.Load()) / 16,
-		Duplicates: s.duplicates.Load(), Reordered: s.reordered.Load(),
+		Duplicates: s.duplicates.Load(), Reordered: s.reordered.Load(), Skips: s.skips.Load(), Resets: s.resets.Load(),
 		LastPT: uint8(s.pt.Load()), Reports: s.quality.reports(),
 	}
 }
@@ -260,6 +265,9 @@ func (t *Transport) Status() Status {
 	}
 	return st
 }
+
+// Kernel reports whether what t receives is forwarded by the fast path now. Unlike Status it takes no lock.
+func (t *Transport) Kernel() bool { return t.fast != nil && t.fast.installed.Load() }
 
 // streamStatus describes one component. t.mu is held.
 func (t *Transport) streamStatus(c *component) StreamStatus {

@@ -29,11 +29,12 @@ type Engine struct {
 	store   Store
 	started time.Time
 
-	seed         maphash.Seed
-	shards       [shardCount]shard
-	calls        atomic.Int64 // ids in the table
-	merged       atomic.Bool  // a call has had several ids: the table may list it twice
-	mediaStreams atomic.Int64 // with ports, at the last sweep
+	seed          maphash.Seed
+	shards        [shardCount]shard
+	calls         atomic.Int64 // ids in the table
+	merged        atomic.Bool  // a call has had several ids: the table may list it twice
+	mediaStreams  atomic.Int64 // with ports, at the last sweep
+	kernelStreams atomic.Int64 // those of them that the fast path forwards
 
 	nextAffinity  atomic.Uint64
 	nextTransport atomic.Uint64

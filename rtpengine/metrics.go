@@ -65,6 +65,8 @@ var (
 	mICEFailed     = newFamily(counter, "ice_failed_total", "ICE sessions that found no pair")
 	mConsentLost   = newFamily(counter, "ice_consent_lost_total", "ICE sessions whose consent ran out")
 	mDTLSFailed    = newFamily(counter, "dtls_failed_total", "DTLS handshakes that failed")
+	mFlows         = newFamily(gauge, "fastpath_flows", "Flows that the kernel forwards")
+	mFlowsEntered  = newFamily(counter, "fastpath_flows_total", "Flows handed to the kernel so far, a flow once for each time")
 	mEventsDropped = newFamily(counter, "events_dropped_total", "Relay events lost because nobody was quick enough")
 )
 
@@ -92,7 +94,7 @@ var (
 	mLost       = newFamily(counter, "packets_lost", "Packets lost on the way here")
 	mDuplicates = newFamily(counter, "rtp_duplicates", "RTP packets received twice")
 	mReordered  = newFamily(counter, "rtp_reordered", "RTP packets received out of order")
-	mSkips      = newFamily(counter, "rtp_skips", "Jumps in RTP sequence numbers")
+	mSkips      = newFamily(counter, "rtp_skips", "Gaps in RTP sequence numbers")
 	mResets     = newFamily(counter, "rtp_seq_resets", "RTP sequences that began anew")
 )
 
@@ -110,9 +112,10 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 	mSessions.emit(ch, calls, "own")
 	mSessions.emit(ch, 0, "foreign")
 	mTranscoded.emit(ch, 0)
-	mStreams.emit(ch, float64(e.mediaStreams.Load()), "userspace")
-	mStreams.emit(ch, 0, "kernel")
-	mStreams.emit(ch, 0, "mixed")
+	inKernel := e.kernelStreams.Load()
+	mStreams.emit(ch, float64(e.mediaStreams.Load()-inKernel), "userspace")
+	mStreams.emit(ch, float64(inKernel), "kernel")
+	mStreams.emit(ch, 0, "mixed") // what a media receives is one flow
 	mUptime.emit(ch, e.now().Sub(e.started).Seconds())
 	for kind, n := range map[string]relay.Counters{"userspace": total.User, "kernel": total.Kernel} {
 		mPackets.emit(ch, float64(n.Packets), kind)
@@ -120,6 +123,8 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 		mBytes.emit(ch, float64(n.Bytes), kind)
 	}
 	mEventsDropped.emit(ch, float64(total.EventsDropped))
+	mFlows.emit(ch, float64(total.Flows))
+	mFlowsEntered.emit(ch, float64(total.FlowsEntered))
 	mMediaCache.emit(ch, 0)
 	mPlayerCache.emit(ch, 0)
 	e.stats.collect(ch)
@@ -168,17 +173,15 @@ func (s *counters) collect(ch chan<- prometheus.Metric) {
 	mLost.emit(ch, float64(v.lost))
 	mDuplicates.emit(ch, float64(v.duplicates))
 	mReordered.emit(ch, float64(v.reordered))
-	mSkips.emit(ch, 0) // a jump counts as loss or as a new beginning here
-	mResets.emit(ch, 0)
+	mSkips.emit(ch, float64(v.skips))
+	mResets.emit(ch, float64(v.resets))
 }
 
 func (c *control) collect(ch chan<- prometheus.Metric) {
 	for _, p := range c.snapshot() {
 		for i, cmd := range commands {
-			if p.counts[i] > 0 {
-				mRequests.emit(ch, float64(p.counts[i]), p.proxy, cmd.name)
-				mRequestTime.emit(ch, p.duration[i].Seconds(), p.proxy, cmd.name)
-			}
+			mRequests.emit(ch, float64(p.counts[i]), p.proxy, cmd.name) // commands not used too, as the reference does
+			mRequestTime.emit(ch, p.duration[i].Seconds(), p.proxy, cmd.name)
 		}
 		mRequestErrors.emit(ch, float64(p.errors), p.proxy)
 	}

@@ -117,6 +117,10 @@ func TestMeasured(t *testing.T) {
 	talk(t, a, toA.Media[0], b, "one")
 	a.seq += 3 // lost
 	talk(t, a, toA.Media[0], b, "two")
+	a.seq += 20000 // the sender begins anew
+	talk(t, a, toA.Media[0], b, "three")
+	a.seq-- // once more
+	talk(t, a, toA.Media[0], b, "three")
 	for range 2 {
 		c := e.lockCall("c")
 		c.sampleQuality(e.now())
@@ -127,6 +131,9 @@ func TestMeasured(t *testing.T) {
 	for _, v := range []*voipSums{&e.stats.voip, e.stats.of(ifaceKey{"default", e.cfg.Interfaces[0].Local})} {
 		if v.lost != 3 || v.measured.n != 1 {
 			t.Errorf("lost %d in %d samples, want 3 in 1", v.lost, v.measured.n)
+		}
+		if v.skips != 1 || v.resets != 1 || v.duplicates != 1 {
+			t.Errorf("%d skips, %d resets, %d duplicates; want one each", v.skips, v.resets, v.duplicates)
 		}
 	}
 }

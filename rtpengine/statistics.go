@@ -58,8 +58,8 @@ func (e *Engine) current(total relay.Totals) *ng.Dict {
 		d.AddInt("byterate"+k.suffix, int64(k.bytes))
 		d.AddInt("errorrate"+k.suffix, int64(k.errors))
 	}
-	d.AddInt("media_userspace", e.mediaStreams.Load())
-	d.AddInt("media_kernel", 0)
+	d.AddInt("media_userspace", e.mediaStreams.Load()-e.kernelStreams.Load())
+	d.AddInt("media_kernel", e.kernelStreams.Load())
 	d.AddInt("media_mixed", 0)
 	return d
 }

@@ -72,7 +72,7 @@ func (s *sum) average() float64 {
 type voipSums struct {
 	mos, jitter, rttE2E, rttLeg, loss, measured sum
 
-	lost, duplicates, reordered uint64
+	lost, duplicates, reordered, skips, resets uint64
 }
 
 // rates are differences over the last second.

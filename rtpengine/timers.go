@@ -36,7 +36,7 @@ func (e *Engine) sweep(now time.Time) {
 	limits := e.adjustable.Load()
 	e.load.sample(limits.MaxCPU > 0, limits.MaxLoad > 0, rate)
 	e.fragment.expire(now)
-	streams := int64(0)
+	streams, kernel := int64(0), int64(0)
 	for _, c := range e.snapshot() {
 		c.mu.Lock()
 		if !c.dead {
@@ -50,12 +50,16 @@ func (e *Engine) sweep(now time.Time) {
 			c.medias(func(m *Media) {
 				if m.local != nil {
 					streams++
+					if m.local.t.Kernel() {
+						kernel++
+					}
 				}
 			})
 		}
 		e.unlock(c)
 	}
 	e.mediaStreams.Store(streams)
+	e.kernelStreams.Store(kernel)
 }
 
 // expired tells whether c's time is over, and why.

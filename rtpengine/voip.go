@@ -43,7 +43,7 @@ func (s *counters) sampled(x sample, key ifaceKey) {
 
 // received is what sequence numbers tell about the packets of one transport.
 type received struct {
-	packets, lost, duplicates, reordered uint64
+	packets, lost, duplicates, reordered, skips, resets uint64
 }
 
 func receivedBy(st *relay.Status) (r received) {
@@ -53,6 +53,8 @@ func receivedBy(st *relay.Status) (r received) {
 		r.lost += uint64(max(src.Lost, 0))
 		r.duplicates += src.Duplicates
 		r.reordered += src.Reordered
+		r.skips += src.Skips
+		r.resets += src.Resets
 	}
 	return r
 }
@@ -61,7 +63,10 @@ func receivedBy(st *relay.Status) (r received) {
 // nothing: counters only grow.
 func (r received) since(o received) received {
 	grown := func(a, b uint64) uint64 { return max(a, b) - b }
-	return received{grown(r.packets, o.packets), grown(r.lost, o.lost), grown(r.duplicates, o.duplicates), grown(r.reordered, o.reordered)}
+	return received{
+		packets: grown(r.packets, o.packets), lost: grown(r.lost, o.lost), duplicates: grown(r.duplicates, o.duplicates),
+		reordered: grown(r.reordered, o.reordered), skips: grown(r.skips, o.skips), resets: grown(r.resets, o.resets),
+	}
 }
 
 // measured takes in what the relay itself has seen of m's sources since the last time.
@@ -78,6 +83,8 @@ func (s *counters) measured(m *Media, st *relay.Status, key ifaceKey) {
 		v.lost += more.lost
 		v.duplicates += more.duplicates
 		v.reordered += more.reordered
+		v.skips += more.skips
+		v.resets += more.resets
 		for i := range st.SSRCs {
 			if src := &st.SSRCs[i]; src.Packets > 1 {
 				v.measured.add(src.JitterUnits / clockRate(m, src.LastPT) * 1000)
