@@ -30,6 +30,10 @@ type ServerConfig struct {
 	Now     func() time.Time // nil: time.Now; stamps Request.Received
 	TOS     int              // type of service (IPv4) or traffic class (IPv6) of all we send; 0: the system's
 	Workers int              // requests that one UDP socket runs at once; 0: 32
+
+	// Trace is told of each request that was run, with both messages as they went over the wire, cookies included; a
+	// repeated request is none. reply must not be changed; nothing may wait. Nil: nobody is.
+	Trace func(req *Request, message string, reply []byte)
 }
 
 // Server answers NG requests from any number of sockets with one [Handler], each cookie once: all transports share
@@ -110,12 +114,13 @@ func (s *Server) exchange(ctx context.Context, msg string, from netip.AddrPort) 
 		s.log.Debug("message without a cookie dropped", "source", from, "size", len(msg))
 		return nil
 	}
-	reply := s.cache.do(cookie, func() []byte { return s.answer(ctx, payload, from, received) })
+	reply := s.cache.do(cookie, func() []byte { return s.answer(ctx, cookie, payload, from, received) })
 	return AppendFrame(make([]byte, 0, len(cookie)+1+len(reply)), cookie, reply)
 }
 
-// answer runs one request and returns the reply, in the form of the request. It does not panic.
-func (s *Server) answer(ctx context.Context, payload string, from netip.AddrPort, received time.Time) []byte {
+// answer runs one request and returns the reply, in the form of the request and without the cookie, which may be empty.
+// It does not panic.
+func (s *Server) answer(ctx context.Context, cookie, payload string, from netip.AddrPort, received time.Time) []byte {
 	write := AppendBencode
 	if len(payload) > 0 && payload[0] == '{' {
 		write = AppendJSON
@@ -129,7 +134,17 @@ func (s *Server) answer(ctx context.Context, payload string, from netip.AddrPort
 		req.Source, req.Received = from, received
 		reply = s.handle(ctx, req)
 	}
-	return write(nil, reply.value())
+	out := write(nil, reply.value())
+	if s.cfg.Trace != nil && req != nil {
+		frame := func(b []byte) []byte {
+			if cookie == "" { // over HTTP there may be none
+				return b
+			}
+			return AppendFrame(nil, cookie, b)
+		}
+		s.cfg.Trace(req, string(frame([]byte(payload))), frame(out))
+	}
+	return out
 }
 
 // handle calls the handler and turns its panic into an error reply.

@@ -122,7 +122,7 @@ func (s *Server) postNG(w http.ResponseWriter, r *http.Request) {
 
 func (s *Server) postPlain(w http.ResponseWriter, r *http.Request) {
 	if body, contentType, ok := readBody(w, r, typeNG, typeJSON); ok {
-		writeBody(w, contentType, s.answer(r.Context(), body, remote(r), s.cfg.Now()))
+		writeBody(w, contentType, s.answer(r.Context(), "", body, remote(r), s.cfg.Now()))
 	}
 }
 
@@ -175,7 +175,7 @@ func (s *Server) serveWebSocket(w http.ResponseWriter, r *http.Request, cli func
 		case protocolCLI:
 			reply, kind = []byte(cli(s.ctx, string(message))), websocket.MessageText
 		case protocolPlain:
-			reply, kind = s.answer(s.ctx, string(message), from, s.cfg.Now()), websocket.MessageBinary
+			reply, kind = s.answer(s.ctx, "", string(message), from, s.cfg.Now()), websocket.MessageBinary
 		default:
 			if reply = s.exchange(s.ctx, string(message), from); reply == nil {
 				continue

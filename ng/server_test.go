@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -428,5 +429,21 @@ func TestWebSocket(t *testing.T) {
 	_ = s.Close()
 	if _, resp, err := websocket.Dial(t.Context(), url, &websocket.DialOptions{Subprotocols: []string{protocolNG}}); err == nil || resp.StatusCode != 503 {
 		t.Error("handshake after Close")
+	}
+}
+
+// TestTrace: each request that is run is told with both messages as they go over the wire, repeats and rubbish are not.
+func TestTrace(t *testing.T) {
+	var got []string
+	s := newServer(t, ServerConfig{Trace: func(req *Request, message string, reply []byte) {
+		got = append(got, req.Command+"|"+message+"|"+string(reply))
+	}})
+	s.exchange(t.Context(), "c d7:command4:pinge", netip.AddrPort{})
+	s.exchange(t.Context(), "c d7:command4:pinge", netip.AddrPort{})
+	s.exchange(t.Context(), "d xyz", netip.AddrPort{})
+	s.answer(t.Context(), "", `{"command":"ping"}`, netip.AddrPort{}, time.Time{})
+	want := []string{"ping|c d7:command4:pinge|c d6:result4:ponge", `ping|{"command":"ping"}|{"result":"pong"}`}
+	if !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
 	}
 }

@@ -42,7 +42,12 @@ type TransportConfig struct {
 	Affinity    uint64       // equal values share a worker: both legs of a call pass the same
 	ID          uint64       // returned in Events
 	Log         *slog.Logger // carries callid and tag
+	Tap         RTCPTap      // nil: none
 }
+
+// RTCPTap sees each RTCP compound that a transport receives, and those of our own that it sends, in plain. It runs where
+// packets do: it must not wait, and b is valid until it returns. What passes under keys that we do not have is not seen.
+type RTCPTap func(b []byte, from, to netip.AddrPort, at time.Time)
 
 // FamilyWish says which family's address comes first in Locals. Missing families fall back.
 type FamilyWish uint8

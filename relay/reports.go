@@ -64,15 +64,25 @@ func (t *Transport) reportTo(to *Transport, r *Route, now time.Time, lately time
 		// are those of whole packets, headers included. Both as the reference has it (observed).
 		info := rtp.SenderInfo{NTP: rtp.NTP(now), Timestamp: src.timestamp.Load(), Packets: uint32(src.packets.Load()), Octets: uint32(src.octets.Load())}
 		b := rtp.AppendSR(make([]byte, 0, maxDatagram), src.ssrc, info, blocks)
-		to.sendRTCP(rtp.AppendSDES(b, src.ssrc, t.host.cfg.CNAME), asRTCP)
+		to.sendReport(rtp.AppendSDES(b, src.ssrc, t.host.cfg.CNAME), now)
 		src.quality.passed(info.NTP, now)
 		blocks, sent = nil, true
 	}
 	if !sent && len(blocks) > 0 {
 		own := uint32(t.cfg.ID)*2654435761 | 1 // a name for who only listens; Knuth's multiplier spreads the numbers
 		b := rtp.AppendRR(make([]byte, 0, maxDatagram), own, blocks)
-		to.sendRTCP(rtp.AppendSDES(b, own, t.host.cfg.CNAME), asRTCP)
+		to.sendReport(rtp.AppendSDES(b, own, t.host.cfg.CNAME), now)
 	}
+}
+
+// sendReport sends a compound of our own.
+func (t *Transport) sendReport(b []byte, now time.Time) {
+	if tap := t.cfg.Tap; tap != nil {
+		if to := t.rtcpComponent().target.Load(); to != nil {
+			tap(b, to.port.local, to.addr, now)
+		}
+	}
+	t.sendRTCP(b, asRTCP)
 }
 
 // reportBlocks say what was received from the far side. Source: RFC 3550 section 6.4.1 and appendix A.3.

@@ -36,6 +36,9 @@ func (p *port) rtcp(lv *live, b []byte, from netip.AddrPort, m *Meta) {
 		}
 		return
 	}
+	if tap := c.t.cfg.Tap; tap != nil {
+		tap(b, from, p.local, m.At)
+	}
 	c.t.heardRTCP(b, plan, m.At)
 	if lv.consumes {
 		return
@@ -85,10 +88,11 @@ func (r *Route) forwardRTCP(b, scratch []byte) {
 }
 
 // sendRTCP sends a compound on the component that the far side expects it on.
-func (t *Transport) sendRTCP(b []byte, f form) {
-	c := RTCP
+func (t *Transport) sendRTCP(b []byte, f form) { t.rtcpComponent().send(b, f) }
+
+func (t *Transport) rtcpComponent() *component {
 	if t.live.Load().muxed {
-		c = RTP
+		return &t.comps[RTP]
 	}
-	t.comps[c].send(b, f)
+	return &t.comps[RTCP]
 }

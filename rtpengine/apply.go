@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/netip"
 	"slices"
+	"time"
 
 	"rtpsidecar/relay"
 	"rtpsidecar/relay/ice"
@@ -153,12 +154,21 @@ func (p *Participant) openPort(w portWish) (*localPort, error) {
 	l.t, err = c.engine.host.Open(relay.TransportConfig{
 		Interface: p.place.iface, Family: familyWish(p.place.family),
 		Single: w.single, PrimaryOnly: w.primaryOnly,
-		Affinity: c.affinity, ID: l.id, Log: p.logger(),
+		Affinity: c.affinity, ID: l.id, Log: p.logger(), Tap: c.tap(),
 	})
 	if errors.Is(err, relay.ErrNoPorts) {
 		return nil, errors.Join(errNoPorts, err)
 	}
 	return l, err
+}
+
+// tap gives Config.RTCP the call-id that the call has now.
+func (c *Call) tap() relay.RTCPTap {
+	told, id := c.engine.cfg.RTCP, c.ID
+	if told == nil {
+		return nil
+	}
+	return func(b []byte, from, to netip.AddrPort, at time.Time) { told(id, b, from, to, at) }
 }
 
 // close ends the transport; its counters stay with the call.

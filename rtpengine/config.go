@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"time"
 
 	"rtpsidecar/relay"
@@ -36,7 +37,8 @@ type Config struct {
 	Console       func(line string) string // runs the lines of the command cli; nil: there is none
 	InstanceID    string                   // loop-protect mark, 12 hex digits; made when empty
 
-	Report func(QualityReport) // told of each reception report; must not wait; nil: nobody is
+	// RTCP is told of each RTCP compound of a call, see [relay.RTCPTap]; nil: nobody is.
+	RTCP func(callID string, b []byte, from, to netip.AddrPort, at time.Time)
 
 	Log *slog.Logger
 	Now func() time.Time                                                // tests; nil: time.Now

@@ -144,7 +144,6 @@ func (c *Call) sampleSource(m *Media, src *relay.SSRCStatus, key ifaceKey) {
 		s.mos = mos(s.roundTrip, s.jitter, s.loss)
 		q.take(s)
 		c.engine.stats.sampled(s, key)
-		c.tell(m, src, &r, s.mos)
 	}
 }
 

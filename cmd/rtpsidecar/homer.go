@@ -1,69 +1,40 @@
 package main
 
 import (
-	"context"
-	"encoding/json"
+	"bytes"
 	"net/netip"
 	"strconv"
 	"strings"
+	"time"
 
 	"rtpsidecar/cmd/rtpsidecar/hep"
 	"rtpsidecar/ng"
-	"rtpsidecar/rtpengine"
 )
 
-// homer tells a collector about calls: reception reports and, if wanted, the control protocol.
+// homer tells a collector about calls: their RTCP and, if wanted, the control protocol.
 type homer struct {
-	ng.Handler
 	exporter *hep.Exporter
 	agent    uint32
 	proto    byte           // of NG messages
 	local    netip.AddrPort // where NG messages come to
 }
 
-// report is Config.Report: a reception report in the JSON form that Homer shows.
-func (h *homer) report(r rtpengine.QualityReport) {
-	payload, err := json.Marshal(map[string]any{
-		"type": 201, "ssrc": r.Reporter, "report_count": 1, // RTCP receiver report
-		"report_blocks": []map[string]any{{
-			"source_ssrc": r.SSRC, "fraction_lost": r.FractionLost, "packets_lost": r.Lost,
-			"highest_seq_no": r.HighestSeq, "ia_jitter": r.JitterUnits, "lsr": 0, "dlsr": 0,
-		}},
-		"mos": r.MOS, "rtt_us": r.RoundTrip.Microseconds(), "party": r.Party, "call_id": r.CallID,
-	})
-	if err != nil {
-		return // a MOS that is no number; there is none
-	}
-	h.exporter.Export(&hep.Packet{From: r.From, To: r.To, At: r.At, Protocol: hep.RTCP, Agent: h.agent, Correlation: r.CallID, Payload: payload})
+// rtcp is Config.RTCP.
+func (h *homer) rtcp(callID string, b []byte, from, to netip.AddrPort, at time.Time) {
+	h.exporter.Export(&hep.Packet{From: from, To: to, At: at, Protocol: hep.RTCP, Agent: h.agent, Correlation: callID, Payload: bytes.Clone(b)})
 }
 
-// HandleNG passes a request on and tells the collector about it and its reply.
-func (h *homer) HandleNG(ctx context.Context, req *ng.Request) ng.Reply {
+// ng is ServerConfig.Trace. Messages without a call-id, pings and the like, are no part of a call.
+func (h *homer) ng(req *ng.Request, message string, reply []byte) {
 	id := req.Dict.Value("call-id").Str()
 	if id == "" {
-		return h.Handler.HandleNG(ctx, req) // pings and the like are no part of a call
+		return
 	}
-	packet := func(from, to netip.AddrPort, d *ng.Dict) *hep.Packet {
-		return &hep.Packet{From: from, To: to, At: req.Received, Protocol: h.proto, Agent: h.agent, Correlation: strings.Clone(id),
-			Payload: ng.AppendJSON(nil, ng.DictValue(d))}
-	}
-	h.exporter.Export(packet(req.Source, h.local, req.Dict))
-	reply := h.Handler.HandleNG(ctx, req)
-	d := &ng.Dict{}
-	for _, e := range reply.Dict.Entries() {
-		d.Add(e.Key, e.Value)
-	}
-	switch {
-	case reply.Error != "":
-		d.AddString("result", "error")
-		d.AddString("error-reason", reply.Error)
-	case reply.Result != "":
-		d.AddString("result", reply.Result)
-	default:
-		d.AddString("result", "ok")
-	}
-	h.exporter.Export(packet(h.local, req.Source, d))
-	return reply
+	p := hep.Packet{From: req.Source, To: h.local, At: req.Received, Protocol: h.proto, Agent: h.agent, Correlation: strings.Clone(id), Payload: []byte(message)}
+	q := p
+	q.From, q.To, q.At, q.Payload = p.To, p.From, time.Now(), reply
+	h.exporter.Export(&p)
+	h.exporter.Export(&q)
 }
 
 // firstAddr is the first address of a listener option, as far as it is one.

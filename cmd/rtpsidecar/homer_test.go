@@ -2,8 +2,10 @@ package main
 
 import (
 	"bytes"
+	"encoding/binary"
 	"net"
 	"net/netip"
+	"strconv"
 	"testing"
 	"time"
 
@@ -11,7 +13,7 @@ import (
 	"rtpsidecar/sdp"
 )
 
-// TestHomer: the collector hears of the control messages of a call and of reception reports.
+// TestHomer: the collector hears of the control messages of a call and of its RTCP as it passed.
 func TestHomer(t *testing.T) {
 	collector, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
 	if err != nil {
@@ -63,8 +65,8 @@ func TestHomer(t *testing.T) {
 			t.Fatal(err)
 		}
 		shown[1-i] = s.Media[0].RTPAddr()
-		next(`"command":"`+command+`"`, "\x00\x00\x00\x4d")
-		next(`"result":"ok"`)
+		next(" d7:command"+strconv.Itoa(len(command))+":"+command+"7:call-id7:homer@x", "\x00\x00\x00\x4d", "\x00\x00\x00\x0b\x00\x07\x3d")
+		next("6:result2:oke", "\x00\x00\x00\x0b\x00\x07\x3d")
 	}
 
 	// One packet of A, and B's receiver report about it.
@@ -80,5 +82,8 @@ func TestHomer(t *testing.T) {
 	if _, err := phones[1].WriteToUDPAddrPort(rr, rtcp); err != nil {
 		t.Fatal(err)
 	}
-	next(`"fraction_lost":64`, `"packets_lost":3`, `"source_ssrc":7`, `"ia_jitter":5`)
+	// As it came: one report for one packet, by addresses that a capture would show.
+	next(`{"ssrc":9,"type":201,"report_count":1,"report_blocks":[{"source_ssrc":7,"highest_seq_no":1,"fraction_lost":64,`+
+		`"ia_jitter":5,"packets_lost":3,"lsr":0,"dlsr":0}]}`, "\x00\x00\x00\x0b\x00\x07\x05",
+		string(binary.BigEndian.AppendUint16([]byte("\x00\x00\x00\x08\x00\x08"), rtcp.Port())))
 }

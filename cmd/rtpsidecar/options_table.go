@@ -144,15 +144,15 @@ var logOptions = []option{
 
 // exportOptions tell others about calls.
 var exportOptions = []option{
-	{name: "homer", kind: text, arg: "HOST:PORT", tier: 'B', help: "send reception reports to this Homer collector, in HEP version 3",
+	{name: "homer", kind: text, arg: "HOST:PORT", tier: 'B', help: "send RTCP as it passes to this Homer collector, in HEP version 3",
 		into: func(s *settings) any { return &s.homer }},
 	{name: "homer-protocol", kind: text, arg: "udp|tcp", def: "udp", tier: 'B', help: "transport to Homer",
 		into: func(s *settings) any { return &s.homerProtocol }},
 	{name: "homer-id", kind: integer, def: "2001", tier: 'B', help: "capture id for Homer",
 		into: func(s *settings) any { return &s.homerID }},
-	{name: "homer-enable-ng", kind: boolean, tier: 'C', help: "send Homer the control messages of calls too, as JSON; keys of SRTP are in them",
+	{name: "homer-enable-ng", kind: boolean, tier: 'C', help: "send Homer the control messages of calls too, as they are; keys of SRTP are in them",
 		into: func(s *settings) any { return &s.homerNG }},
-	{name: "homer-disable-rtcp-stats", kind: boolean, tier: 'C', help: "send Homer no reception reports",
+	{name: "homer-disable-rtcp-stats", kind: boolean, tier: 'C', help: "send Homer no RTCP",
 		into: func(s *settings) any { return &s.homerNoRTCP }},
 	{name: "homer-ng-capture-proto", kind: integer, def: "61", tier: 'C', help: "HEP protocol type of NG messages",
 		into: func(s *settings) any { return &s.homerProto }},

@@ -74,7 +74,7 @@ func serve(ctx context.Context, env env, args []string, asReference bool) error 
 		defer func() { _ = exporter.Close() }() // always nil
 		collector = &homer{exporter: exporter, agent: uint32(s.homerID), proto: byte(s.homerProto), local: firstAddr(s.listenNG)}
 		if !s.homerNoRTCP {
-			s.engine.Report = collector.report
+			s.engine.RTCP = collector.rtcp
 		}
 	}
 	if s.engine.Table, err = openTable(s, log); err != nil {
@@ -89,12 +89,11 @@ func serve(ctx context.Context, env env, args []string, asReference bool) error 
 	}
 	operator.engine = engine
 	d := &daemon{
-		settings: s, env: env, log: log, level: level, handler: engine, calls: engine, operator: operator,
+		settings: s, env: env, log: log, level: level, calls: engine, operator: operator,
 		args: args, reload: !hasTerminal(), failed: make(chan error, 1),
 	}
 	if collector != nil && s.homerNG {
-		collector.Handler = engine
-		d.handler = collector
+		d.trace = collector.ng
 	}
 	err = d.run(ctx, child && toSyslog && logCloser != nil)
 	return errors.Join(err, engine.Close())
@@ -103,10 +102,10 @@ func serve(ctx context.Context, env env, args []string, asReference bool) error 
 // daemon is the control side of a running `serve`.
 type daemon struct {
 	*settings
-	env     env
-	log     *slog.Logger
-	level   *logLevel
-	handler ng.Handler
+	env   env
+	log   *slog.Logger
+	level *logLevel
+	trace func(*ng.Request, string, []byte) // see ng.ServerConfig
 
 	calls    *rtpengine.Engine
 	operator *console
@@ -120,7 +119,7 @@ type daemon struct {
 
 // run opens the listeners, says that we are ready, and waits for the end of ctx. quiet gives up stderr once ready.
 func (d *daemon) run(ctx context.Context, quiet bool) error {
-	server := ng.NewServer(ng.ServerConfig{Handler: d.handler, Logger: d.log, TOS: d.controlTOS})
+	server := ng.NewServer(ng.ServerConfig{Handler: d.calls, Logger: d.log, TOS: d.controlTOS, Trace: d.trace})
 	ctx, cancel := context.WithCancel(ctx)
 	defer func() {
 		cancel()
@@ -319,7 +318,7 @@ func (d *daemon) runWatchdog(ctx context.Context) {
 				var req ng.Dict
 				req.AddString("command", "list") // takes the call table's locks
 				req.AddInt("limit", 1)
-				d.handler.HandleNG(ctx, &ng.Request{Command: "list", Dict: &req, Received: time.Now()})
+				d.calls.HandleNG(ctx, &ng.Request{Command: "list", Dict: &req, Received: time.Now()})
 				_ = notify(d.env.getenv, "WATCHDOG=1") // if it fails the manager acts
 			}
 		}

@@ -72,6 +72,11 @@ func (e *Exporter) run() {
 		case <-e.stop:
 			return
 		case p := <-e.queue:
+			if p.Protocol == RTCP {
+				if p.Payload = reportJSON(p.Payload); p.Payload == nil {
+					continue
+				}
+			}
 			if conn == nil && time.Now().After(notBefore) {
 				var err error
 				if conn, err = net.DialTimeout(e.network, e.addr, time.Second); err != nil {

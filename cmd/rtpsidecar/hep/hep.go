@@ -12,8 +12,8 @@ import (
 
 // Protocol types of payloads.
 const (
-	RTCP = 5  // a report as JSON
-	NG   = 61 // a message of the control protocol, as JSON; the reference's choice
+	RTCP = 5  // reports as JSON
+	NG   = 61 // a message of the control protocol as it went over the wire; the reference's choice
 )
 
 // Packet is one message of which the collector is told.
@@ -23,7 +23,7 @@ type Packet struct {
 	Protocol    byte
 	Agent       uint32 // who captured it
 	Correlation string // the call-id
-	Payload     []byte
+	Payload     []byte // of RTCP: for Append its JSON, for Export the compound as it passed
 }
 
 // maxPacket bounds a packet: its length has 16 bits, and it has to fit a datagram.

@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"go.uber.org/goleak"
+
+	"rtpsidecar/relay/rtp"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -53,9 +55,10 @@ func TestExporter(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			p := &Packet{Protocol: RTCP, Payload: []byte("{}")}
-			e.Export(p)
-			if b := <-got; !bytes.Equal(b, Append(nil, p)) {
+			e.Export(&Packet{Protocol: RTCP, Payload: rtp.AppendPLI(nil, 1, 2)}) // nothing that Homer knows
+			e.Export(&Packet{Protocol: RTCP, Payload: rtp.AppendRR(nil, 9, nil)})
+			want := Append(nil, &Packet{Protocol: RTCP, Payload: []byte(`{"ssrc":9,"type":201,"report_count":0,"report_blocks":[]}`)})
+			if b := <-got; !bytes.Equal(b, want) {
 				t.Errorf("got %x", b)
 			}
 			if err := e.Close(); err != nil || e.Lost() != 0 {
@@ -127,24 +130,24 @@ func TestTshark(t *testing.T) {
 	at := time.Unix(1700000000, 123456000)
 	packets := [][]byte{
 		Append(nil, &Packet{From: netip.MustParseAddrPort("192.0.2.1:5060"), To: netip.MustParseAddrPort("192.0.2.2:2223"), At: at,
-			Protocol: NG, Agent: 2001, Correlation: "call@x", Payload: []byte(`{"command":"offer"}`)}),
+			Protocol: NG, Agent: 2001, Correlation: "call@x", Payload: []byte("1_2 d7:command5:offere")}),
 		Append(nil, &Packet{From: netip.MustParseAddrPort("[2001:db8::1]:4001"), To: netip.MustParseAddrPort("[2001:db8::2]:30001"), At: at,
-			Protocol: RTCP, Agent: 2001, Correlation: "call@x", Payload: []byte(`{"type":201}`)}),
+			Protocol: RTCP, Agent: 2001, Correlation: "call@x", Payload: reportJSON(rtp.AppendRR(nil, 9, nil))}),
 	}
 	if err := os.WriteFile(file, pcap(packets), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	args := []string{"-r", file, "-X", "lua_script:testdata/hep.lua", "-T", "fields", "-E", "separator=|"}
 	for _, f := range []string{"hep3.family", "hep3.src", "hep3.dst", "hep3.src6", "hep3.dst6", "hep3.srcport", "hep3.dstport",
-		"hep3.seconds", "hep3.micros", "hep3.protocol", "hep3.agent", "hep3.correlation", "json.key"} {
+		"hep3.seconds", "hep3.micros", "hep3.protocol", "hep3.agent", "hep3.correlation", "hep3.payload", "json.key"} {
 		args = append(args, "-e", f)
 	}
 	out, err := exec.CommandContext(t.Context(), "tshark", args...).Output()
 	if err != nil {
 		t.Fatal(err)
 	}
-	const want = "2|192.0.2.1|192.0.2.2|||5060|2223|1700000000|123456|61|2001|call@x|command\n" +
-		"10|||2001:db8::1|2001:db8::2|4001|30001|1700000000|123456|5|2001|call@x|type\n"
+	const want = "2|192.0.2.1|192.0.2.2|||5060|2223|1700000000|123456|61|2001|call@x|1_2 d7:command5:offere|\n" +
+		"10|||2001:db8::1|2001:db8::2|4001|30001|1700000000|123456|5|2001|call@x|{\"ssrc\":9,\"type\":201,\"report_count\":0,\"report_blocks\":[]}|ssrc,type,report_count,report_blocks\n"
 	if string(out) != want {
 		t.Errorf("tshark reads\n%s\nwant\n%s", out, want)
 	}

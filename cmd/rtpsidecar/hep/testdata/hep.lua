@@ -1,4 +1,4 @@
--- HEP version 3 for tshark: tshark -X lua_script:hep.lua. Payloads of reports and NG messages go to the JSON dissector.
+-- HEP version 3 for tshark: tshark -X lua_script:hep.lua. Payloads of RTCP go to the JSON dissector.
 local hep = Proto("hep3", "HEP3")
 local f = hep.fields
 f.length = ProtoField.uint16("hep3.length", "Length")
@@ -25,14 +25,15 @@ function hep.dissector(buffer, pinfo, tree)
   pinfo.cols.protocol = "HEP3"
   local sub = tree:add(hep, buffer())
   sub:add(f.length, buffer(4, 2))
-  local at = 6
+  local at, protocol = 6, 0
   while at + 6 <= buffer:len() do
     local kind, length = buffer(at + 2, 2):uint(), buffer(at + 4, 2):uint()
     if length < 6 or at + length > buffer:len() then return at end
     if chunks[kind] and length > 6 then
       local value = buffer(at + 6, length - 6)
       sub:add(chunks[kind], value)
-      if kind == 15 then Dissector.get("json"):call(value:tvb(), pinfo, tree) end
+      if kind == 11 then protocol = value:uint() end
+      if kind == 15 and protocol == 5 then Dissector.get("json"):call(value:tvb(), pinfo, tree) end
     end
     at = at + length
   end
