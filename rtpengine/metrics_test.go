@@ -129,8 +129,8 @@ func TestMeasured(t *testing.T) {
 	e.stats.mu.Lock()
 	defer e.stats.mu.Unlock()
 	for _, v := range []*voipSums{&e.stats.voip, e.stats.of(ifaceKey{"default", e.cfg.Interfaces[0].Local})} {
-		if v.lost != 3 || v.measured.n != 1 {
-			t.Errorf("lost %d in %d samples, want 3 in 1", v.lost, v.measured.n)
+		if v.lost != 3 || v.measured.n == 0 { // the sweep may have come in between: then there are two samples
+			t.Errorf("lost %d in %d samples, want 3 in at least one", v.lost, v.measured.n)
 		}
 		if v.skips != 1 || v.resets != 1 || v.duplicates != 1 {
 			t.Errorf("%d skips, %d resets, %d duplicates; want one each", v.skips, v.resets, v.duplicates)
