@@ -283,6 +283,8 @@ func offloadable(lv *live, plan *Plan) string {
 		return "media is discarded"
 	case !plan.Routes[0].Silence.PTs.Empty():
 		return "media is silenced"
+	case plan.Routes[0].LoopCheck:
+		return "loop check"
 	}
 	return ""
 }

@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"encoding/binary"
 	"net/netip"
+	"reflect"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -303,6 +304,12 @@ func TestOffloadRefused(t *testing.T) {
 		{"block media", func(o *offload) { plan(o, func(r *relay.Route) { r.Discard = true }) }, "discarded", false},
 		{"silence", func(o *offload) { plan(o, func(r *relay.Route) { r.Silence = *silence }) }, "silenced", true},
 		{"silence to one", func(o *offload) { plan(o, func(r *relay.Route) { r.Sinks[0].Silence = silence }) }, "silenced", true},
+		{"drop-traffic", func(o *offload) {
+			o.sa.DropIn, o.sb.DropIn = true, true
+			o.apply()
+		}, "discarded", false},
+		{"loop check", func(o *offload) { plan(o, func(r *relay.Route) { r.LoopCheck = true }) }, "loop check", true},
+		{"MID", func(o *offload) { plan(o, func(r *relay.Route) { r.Sinks[0].MID, r.Sinks[0].MIDExt = "0", 3 }) }, "receiver is bundled", true},
 		{"extensions", func(o *offload) { plan(o, func(r *relay.Route) { r.Sinks[0].ExtMap = new([256]uint8) }) }, "extensions", true},
 		{"recoded", func(o *offload) { plan(o, func(r *relay.Route) { r.Sinks[0].Recode = new([128]*[256]byte) }) }, "recoded", true},
 		{"echo", func(o *offload) {
@@ -347,6 +354,43 @@ func TestOffloadRefused(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// TestOffloadKnowsAll names every part of a plan, and what it means for the table. Whoever adds one has to decide.
+func TestOffloadKnowsAll(t *testing.T) {
+	const refused, told, apart = "refused", "told to the table", "nothing that concerns RTP on its way"
+	for _, tt := range []struct {
+		of   reflect.Type
+		what map[string]string
+	}{
+		{reflect.TypeFor[relay.Plan](), map[string]string{"Routes": "one is told, more are refused"}},
+		{reflect.TypeFor[relay.Route](), map[string]string{
+			"ID": apart, "MID": apart, "MIDExt": apart, "PTs": apart, // of which to choose among routes
+			"Discard": refused, "Silence": refused, "LoopCheck": refused,
+			"ClockRates": told, "Sinks": told,
+		}},
+		{reflect.TypeFor[relay.Sink](), map[string]string{
+			"To": told, "PTMap": told, "Passthrough": told, "MuteRTP": "not told",
+			"Recode": refused, "ExtMap": refused, "MID": refused, "MIDExt": refused, "Silence": refused,
+			"Feedback": apart, "MuteRTCP": apart,
+		}},
+		{reflect.TypeFor[relay.Settings](), map[string]string{
+			"Opaque": refused, "DropIn": refused, "NATWait": refused, "TOS": told, "ICE": told, "DTLS": told, "SDES": told,
+			"Signalling": "learnt first", "Remote": "learnt first", "RemoteSeen": "learnt first", "Learning": "learnt first",
+			"Asymmetric": "learnt first", "StrictSource": "other sources go up", "Handover": "other sources go up",
+			"Early": apart, "Muxed": apart, "PierceNAT": apart, "Reports": "made of counters that are brought up to date",
+		}},
+	} {
+		for _, f := range reflect.VisibleFields(tt.of) {
+			if tt.what[f.Name] == "" {
+				t.Errorf("%s.%s: say here, and in describe, what the table does about it", tt.of, f.Name)
+			}
+			delete(tt.what, f.Name)
+		}
+		if len(tt.what) > 0 {
+			t.Errorf("%s has no %v", tt.of, tt.what)
+		}
 	}
 }
 
