@@ -21,7 +21,8 @@ import (
 // Config is what a Host is made from.
 type Config struct {
 	Interfaces []Interface
-	Workers    int           // media threads; 0: one per CPU
+	Workers    int           // media threads; 0: one per CPU, or per each of CPUs
+	CPUs       []int         // that the workers are bound to, in turn; empty: any. Linux only
 	Rest       time.Duration // how long a closed port is not reused; 0: DefaultRest; negative: not at all
 	TOS        int           // of transports whose Settings.TOS is negative; 0 leaves the system's default
 	CNAME      string        // in RTCP of our own
@@ -81,7 +82,7 @@ var cpus = runtime.GOMAXPROCS(0)
 
 // New starts the workers. The caller closes the Host.
 func New(cfg Config) (*Host, error) {
-	cfg.Workers = cmp.Or(max(cfg.Workers, 0), cpus)
+	cfg.Workers = cmp.Or(max(cfg.Workers, 0), len(cfg.CPUs), cpus)
 	cfg.Rest = max(cmp.Or(cfg.Rest, DefaultRest), 0)
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
@@ -91,6 +92,9 @@ func New(cfg Config) (*Host, error) {
 	}
 	if cfg.IO == nil {
 		cfg.IO = newIO
+		if len(cfg.CPUs) > 0 {
+			cfg.IO = boundIO(cfg.CPUs)
+		}
 	}
 	h := &Host{
 		cfg: cfg, log: cfg.Log, now: cfg.Now,

@@ -39,6 +39,7 @@ type epollWorker struct {
 	epfd int
 	wake int // eventfd, slot 0
 	now  func() time.Time
+	cpus *unix.CPUSet // that it may run on; nil: any
 
 	mu    sync.Mutex
 	slots []*epollSocket // by the index that the kernel hands back; nil: free
@@ -60,18 +61,50 @@ var procs sync.Mutex
 const eagerWait = 10 * time.Millisecond
 
 func newIO(workers int, now func() time.Time) (PacketIO, error) {
+	return newEpollIO(workers, nil, now)
+}
+
+// boundIO is newIO with workers that keep to these CPUs, in turn.
+func boundIO(cpus []int) func(int, func() time.Time) (PacketIO, error) {
+	return func(workers int, now func() time.Time) (PacketIO, error) {
+		if err := checkCPUs(cpus); err != nil {
+			return nil, err
+		}
+		return newEpollIO(workers, cpus, now)
+	}
+}
+
+func newEpollIO(workers int, cpus []int, now func() time.Time) (PacketIO, error) {
 	e := &epollIO{spare: workers}
 	spareProcs(workers)
-	for range workers {
+	for i := range workers {
 		w, err := newEpollWorker(now)
 		if err != nil {
 			e.Close()
 			return nil, err
 		}
+		if len(cpus) > 0 {
+			w.cpus = new(unix.CPUSet)
+			w.cpus.Set(cpus[i%len(cpus)])
+		}
 		e.workers = append(e.workers, w)
 		e.wg.Go(w.run)
 	}
 	return e, nil
+}
+
+// checkCPUs reports whether this process may use all of them.
+func checkCPUs(cpus []int) error {
+	var ours unix.CPUSet
+	if err := unix.SchedGetaffinity(0, &ours); err != nil {
+		return fmt.Errorf("CPUs: %w", err)
+	}
+	for _, n := range cpus {
+		if !ours.IsSet(n) {
+			return fmt.Errorf("CPU %d is not there, or not for us", n)
+		}
+	}
+	return nil
 }
 
 func newEpollWorker(now func() time.Time) (*epollWorker, error) {
@@ -169,7 +202,11 @@ func (w *epollWorker) drop(s *epollSocket) {
 // run is the worker's thread, until Close.
 func (w *epollWorker) run() {
 	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
+	if w.cpus == nil {
+		defer runtime.UnlockOSThread()
+	} else {
+		_ = unix.SchedSetaffinity(0, w.cpus) // checkCPUs has asked; the thread stays locked, and ends with us
+	}
 	buf := make([]byte, maxDatagram+Tailroom)
 	meta := &Meta{Scratch: make([]byte, ScratchLen)}
 	var events [epollBatch]unix.EpollEvent

@@ -26,6 +26,7 @@ func TestNewRefuses(t *testing.T) {
 		{"empty range", Config{Interfaces: []Interface{{Name: "a", Local: lo, PortMin: 3, PortMax: 2}}}},
 		{"range of nothing", Config{Interfaces: []Interface{{Name: "a", Local: lo}}}},
 		{"certificate", Config{Interfaces: good, CertCipher: "DSA"}},
+		{"CPU", Config{Interfaces: good, CPUs: []int{8191}}},
 		{"sockets", Config{Interfaces: good, IO: func(int, func() time.Time) (PacketIO, error) { return nil, os.ErrPermission }}},
 	} {
 		if h, err := New(tt.cfg); err == nil {

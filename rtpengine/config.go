@@ -16,7 +16,8 @@ type Config struct {
 	Interfaces []Interface // at least one; the first is the default
 	PortMin    uint16
 	PortMax    uint16
-	Workers    int // media threads; 0: one per CPU
+	Workers    int   // media threads; 0: one per CPU
+	CPUs       []int // that the workers are bound to, in turn; empty: any
 
 	TOS              int // media; 0 leaves the system's default
 	EndpointLearning relay.Learning
@@ -25,17 +26,19 @@ type Config struct {
 
 	Adjustable
 
-	RejectBadSDP  bool // reject-invalid-sdp
-	SoftwareID    string
-	CertCipher    string // "prime256v1" or "RSA"
-	RSAKeyBits    int
-	DTLSMTU       int
-	RTCPInterval  time.Duration
-	MeasureRTP    bool
-	SSRCReporting string                   // full, inline, global, none
-	Store         Store                    // nil: calls are not kept
-	Console       func(line string) string // runs the lines of the command cli; nil: there is none
-	InstanceID    string                   // loop-protect mark, 12 hex digits; made when empty
+	RejectBadSDP bool // reject-invalid-sdp
+	SoftwareID   string
+	CertCipher   string // "prime256v1" or "RSA"
+	RSAKeyBits   int
+	DTLSMTU      int
+
+	StrictProfiles bool // dtls-strict-profiles
+	RTCPInterval   time.Duration
+	MeasureRTP     bool
+	SSRCReporting  string                   // full, inline, global, none
+	Store          Store                    // nil: calls are not kept
+	Console        func(line string) string // runs the lines of the command cli; nil: there is none
+	InstanceID     string                   // loop-protect mark, 12 hex digits; made when empty
 
 	// RTCP is told of each RTCP compound of a call, see [relay.RTCPTap]; nil: nobody is.
 	RTCP func(callID string, b []byte, from, to netip.AddrPort, at time.Time)

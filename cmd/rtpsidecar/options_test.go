@@ -112,6 +112,10 @@ func TestParseArgs(t *testing.T) {
 			return s.kernel == "require" && slices.Equal(s.kernelInterfaces, []string{"eth0", "eth1"})
 		}},
 		{"kernel off", "--kernel=off --table=0 -F", func(s *settings) bool { return s.kernel == "off" }},
+		{"profiles", "--dtls-strict-profiles", func(s *settings) bool { return s.engine.StrictProfiles }},
+		{"CPUs", "--media-cpus=3,0-1", func(s *settings) bool { return s.check() == nil && slices.Equal(s.engine.CPUs, []int{3, 0, 1}) }},
+		{"CPUs that are none", "--media-cpus=1-0", func(s *settings) bool { return s.check() != nil }},
+		{"CPUs without end", "--media-cpus=0-65535", func(s *settings) bool { return s.check() != nil }},
 		{"without effect", "--num-threads 4 --io-uring --mqtt-host=x --poller-per-thread --io-uring", func(s *settings) bool {
 			return len(s.warnings) == 1 && slices.Equal(s.warnings[0].names, []string{"io-uring", "mqtt-host", "poller-per-thread"})
 		}},

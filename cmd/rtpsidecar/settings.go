@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"rtpsidecar/relay"
@@ -42,6 +44,7 @@ type settings struct {
 	interfaces       []string
 	portMin, portMax int
 	learning         string
+	mediaCPUs        string
 	maxBandwidth     int
 	table            int
 	noFallback       bool
@@ -108,6 +111,10 @@ func (s *settings) check() error {
 	within("log-level", s.logLevel, 0, 7)
 	within("homer-id", s.homerID, 0, 1<<31-1)
 	within("homer-ng-capture-proto", s.homerProto, 0, 255)
+	var err error
+	if s.engine.CPUs, err = parseCPUs(s.mediaCPUs); err != nil {
+		errs = append(errs, err)
+	}
 	if s.maxBandwidth < 0 {
 		errs = append(errs, errors.New("max-bandwidth: negative"))
 	}
@@ -129,4 +136,29 @@ func (s *settings) check() error {
 		errs = append(errs, errors.New("listen-https needs https-cert"))
 	}
 	return errors.Join(errs...)
+}
+
+// maxCPUs is how many a Linux kernel can be built for.
+const maxCPUs = 8192
+
+// parseCPUs reads numbers of CPUs and ranges of them, "0,2-5".
+func parseCPUs(value string) (cpus []int, err error) {
+	if value == "" {
+		return nil, nil
+	}
+	for item := range strings.SplitSeq(value, ",") {
+		first, last, ok := strings.Cut(item, "-")
+		if !ok {
+			last = first
+		}
+		low, err1 := strconv.ParseUint(strings.TrimSpace(first), 10, 16)
+		high, err2 := strconv.ParseUint(strings.TrimSpace(last), 10, 16)
+		if err1 != nil || err2 != nil || low > high || high >= maxCPUs {
+			return nil, fmt.Errorf("media-cpus: %q is neither a CPU nor a range of them", item)
+		}
+		for n := low; n <= high; n++ {
+			cpus = append(cpus, int(n))
+		}
+	}
+	return cpus, nil
 }
