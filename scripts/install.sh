@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# scripts/install.sh [OPTION..] - a SIP proxy for browsers and phones with its media relay, and a video conference, on
-# this machine: OpenSIPS, rtpsidecar, systemd units. As root, on Debian 12 or 13 or a RHEL-like 9 or 10.
+# scripts/install.sh [OPTION..], rtpsidecar-install in packages - a SIP proxy for browsers and phones with its
+# media relay, and a video conference, on this machine: OpenSIPS, rtpsidecar, systemd units. As root, on Debian 12 or 13
+# or a RHEL-like 9 or 10.
 #
 #   --domain NAME        SIP domain; users need a password there, in conf.NAME everyone may register
 #   --user NAME          a first user (default: who runs this)
@@ -9,7 +10,8 @@
 #   --address6 A[!B]     the same for IPv6 (default: none)
 #   --cert FILE --key FILE   PEM files for TLS, WSS and HTTPS, copied: run again when they are renewed
 #   --self-signed        make a pair for a lab (default when no files are given)
-#   --binary FILE        rtpsidecar (default: bin/rtpsidecar of this checkout, built if there is Go)
+#   --binary FILE        rtpsidecar (default: bin/rtpsidecar of this checkout, built if there is Go; a package's own is
+#                        used where it is)
 #   --opensips FILE      an OpenSIPS that is here already, not from a package
 #   --opensips-release V which release the OpenSIPS project's repository shall give: 3.4, 3.6 (default) or 4.0
 #   --no-conference      without the conference page
@@ -189,23 +191,27 @@ proxy_program() {
 	say "OpenSIPS $version: $opensips"
 }
 
+some() { case $1 in '' | '(none)') echo none ;; *) echo "$1" ;; esac; }
+
+opensips_by_hand='Build one (https://github.com/OpenSIPS/opensips) and name it with --opensips FILE'
+
 packages_debian() {
 	local candidate wanted=() p
-	run apt-get update -qq
-	candidate=$(apt-cache policy opensips 2>/dev/null | sed -n 's/^  Candidate: //p')
+	run apt-get update -qq || say "apt-get update failed: going on with the lists that are here"
+	candidate=$(apt-cache policy opensips 2>/dev/null | sed -n 's/^  Candidate: //p') || true
 	case $candidate in
 	3.[4-9]* | [4-9].*) say "OpenSIPS $candidate is among this system's packages" ;;
 	*)
-		say "this system's packages have no OpenSIPS that is new enough (${candidate:-(none)}): taking the OpenSIPS project's, release $release"
+		say "this system's packages have no OpenSIPS that is new enough ($(some "$candidate")): taking the OpenSIPS project's, release $release"
 		[ -n "$codename" ] || die "no VERSION_CODENAME in $OS_RELEASE"
 		command -v curl >/dev/null || install_packages curl ca-certificates
 		if ! fetch https://apt.opensips.org/opensips-org.gpg "$APT_KEY"; then
-			die "https://apt.opensips.org cannot be reached. Debian 12 itself has no OpenSIPS. Build one (https://github.com/OpenSIPS/opensips) and name it with --opensips FILE"
+			die "https://apt.opensips.org cannot be reached. Debian itself has no OpenSIPS. $opensips_by_hand"
 		fi
 		put "$APT_LIST" 0644 root <<-END || true
 			deb [signed-by=$APT_KEY] https://apt.opensips.org $codename $release-releases
 		END
-		run apt-get update -qq
+		run apt-get update -qq || die "the OpenSIPS project's packages cannot be read. $opensips_by_hand"
 		;;
 	esac
 	# A distribution may have all modules in one package.
@@ -216,22 +222,27 @@ packages_debian() {
 }
 
 packages_rhel() {
-	local index rpm url
+	local candidate='' index rpm url
 	url=https://yum.opensips.org/$release/releases/el/$major/$(uname -m)/
-	if [ -z "$dry" ] && dnf -q list --available opensips >/dev/null 2>&1; then
-		say "OpenSIPS is among this system's packages"
-	else
-		say "taking the OpenSIPS project's packages, release $release"
+	candidate=$(dnf -q list --available opensips 2>/dev/null | awk '$1 ~ /^opensips[.]/ { print $2 }' | tail -1) || true
+	candidate=${candidate#*:}
+	case $candidate in
+	3.[4-9]* | [4-9].*) say "OpenSIPS $candidate is among this system's packages" ;;
+	*)
+		say "this system's packages have no OpenSIPS that is new enough ($(some "$candidate")): taking the OpenSIPS project's, release $release"
 		if [ -n "$dry" ]; then
 			printf 'would install: the repository package listed at %s\n' "$url"
 		else
-			index=$(curl -fsSL "$url") || die "$url cannot be reached. Build OpenSIPS (https://github.com/OpenSIPS/opensips) and name it with --opensips FILE"
+			index=$(curl -fsSL "$url") || die "$url cannot be reached. $opensips_by_hand"
 			rpm=$(grep -o 'opensips-yum-releases-[0-9A-Za-z._-]*\.rpm' <<<"$index" | sort -V | tail -1)
 			[ -n "$rpm" ] || die "$url lists no repository package"
-			dnf -y -q install "$url$rpm"
-			remember package opensips-yum-releases
+			if ! rpm -q opensips-yum-releases >/dev/null 2>&1; then
+				dnf -y -q install "$url$rpm" || die "$url$rpm cannot be installed. $opensips_by_hand"
+				remember package opensips-yum-releases
+			fi
 		fi
-	fi
+		;;
+	esac
 	install_packages opensips "${module_packages[@]}"
 }
 
@@ -257,9 +268,10 @@ install_packages() {
 	[ ${#missing[@]} -gt 0 ] || return 0
 	say "packages: ${missing[*]}"
 	if [ "$family" = debian ]; then
-		run env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}"
+		run env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends -o Dpkg::Use-Pty=0 "${missing[@]}" ||
+			die "apt-get could not install ${missing[*]}"
 	else
-		run dnf -y -q install "${missing[@]}"
+		run dnf -y -q install "${missing[@]}" || die "dnf could not install ${missing[*]}"
 	fi
 	for p in "${missing[@]}"; do remember package "$p"; done
 }
@@ -275,12 +287,14 @@ relay_program() {
 	here=$(cd "$(dirname "$0")/.." && pwd)
 	if [ -z "$binary" ]; then
 		binary=$here/bin/rtpsidecar
+		if [ ! -x "$binary" ] && [ -x "$ROOT$BIN" ]; then return; fi # an earlier run's
 		if [ ! -x "$binary" ]; then
 			command -v go >/dev/null || [ -x /usr/local/go/bin/go ] || die "no $binary and no Go to build it: say --binary FILE"
 			run env PATH="$PATH:/usr/local/go/bin" "$here/scripts/dev" build
 		fi
 	fi
 	[ -x "$binary" ] || [ -n "$dry" ] || die "--binary: '$binary' is no program"
+	if [ "$binary" = /usr/bin/rtpsidecar ] && [ -z "$ROOT" ]; then BIN=$binary; fi # the package's: its upgrades count
 	[ "$(realpath -m "$binary")" != "$(realpath -m "$ROOT$BIN")" ] || return 0
 	if [ ! -x "$binary" ] || ! cmp -s "$binary" "$ROOT$BIN"; then
 		[ -e "$ROOT$BIN" ] || remember file "$BIN"
@@ -375,7 +389,7 @@ proxy_config() {
 	local out before_sum='' after_sum
 	if put $ETC/values.yaml 0600 root < <(values); then affected rtpsidecar-proxy.service; fi
 	if [ -n "$dry" ]; then
-		printf 'would run: %s opensips render --values %s/values.yaml --out %s/opensips\n' $BIN $ETC $ETC
+		printf 'would run: %s opensips render --values %s/values.yaml --out %s/opensips\n' "$BIN" $ETC $ETC
 		printf 'would run: %s -C -f %s/opensips/opensips.cfg\n' "$opensips" $ETC
 		return
 	fi
@@ -445,7 +459,7 @@ unit_relay() {
 
 		[Service]
 		Type=notify
-		ExecStart=$BIN serve --config-file=$ETC/rtpsidecar.conf
+		ExecStart=$BIN serve --config-file=$ETC/relay.conf
 		User=rtpsidecar
 		Group=rtpsidecar
 		WatchdogSec=30
@@ -507,7 +521,11 @@ unit_conference() {
 
 units() {
 	local name wanted=(rtpsidecar rtpsidecar-proxy)
-	if put $ETC/rtpsidecar.conf 0644 root < <(relay_config); then affected rtpsidecar.service; fi
+	if put $ETC/relay.conf 0644 root < <(relay_config); then affected rtpsidecar.service; fi
+	# A package's units of the same name or on the same ports come back when ours go.
+	if [ -n "$start" ] && [ -z "$ROOT" ] && [ -d /run/systemd/system ]; then
+		if [ ! -e $UNITS/rtpsidecar.service ] && systemctl --quiet is-enabled rtpsidecar.service 2>/dev/null; then remember unit rtpsidecar.service; fi
+	fi
 	if put $UNITS/rtpsidecar.service 0644 root < <(unit_relay); then affected rtpsidecar.service; fi
 	if put $UNITS/rtpsidecar-proxy.service 0644 root < <(unit_proxy); then affected rtpsidecar-proxy.service; fi
 	if [ -n "$conference" ]; then
@@ -515,6 +533,7 @@ units() {
 		if put $UNITS/rtpsidecar-conference.service 0644 root < <(unit_conference); then affected rtpsidecar-conference.service; fi
 	fi
 	if [ -z "$start" ] || [ -n "$ROOT" ] || ! { [ -d /run/systemd/system ] || [ -n "$dry" ]; }; then
+		[ -z "$start" ] || say "systemd does not run here: the units are written, but NOTHING WAS ENABLED OR STARTED"
 		say "not started: systemctl enable --now ${wanted[*]}"
 		return
 	fi
@@ -522,6 +541,7 @@ units() {
 	if systemctl --quiet is-enabled opensips.service 2>/dev/null; then
 		# The package's own unit would take the same ports.
 		run systemctl --quiet disable --now opensips.service
+		if ! grep -qxF 'package opensips' "$ROOT$MANIFEST" 2>/dev/null; then remember unit opensips.service; fi
 	fi
 	for name in "${wanted[@]}"; do
 		run systemctl --quiet enable "$name.service"
@@ -561,9 +581,15 @@ remove() {
 		file) run rm -f "$ROOT$name" ;;
 		tree) run rm -rf -- "$ROOT${name:?}" ;;
 		user) run userdel "$name" || say "the user $name stays" ;;
+		unit)
+			if [ -z "$ROOT" ] && [ -d /run/systemd/system ]; then
+				run systemctl daemon-reload
+				run systemctl --quiet enable --now "$name" || say "$name did not come back"
+			fi
+			;;
 		package)
 			distribution >/dev/null
-			if [ "$family" = debian ]; then run apt-get purge -y -qq "$name"; else run dnf -y -q remove "$name"; fi
+			if [ "$family" = debian ]; then run apt-get purge -y -qq -o Dpkg::Use-Pty=0 "$name"; else run dnf -y -q remove "$name"; fi
 			;;
 		esac
 	done

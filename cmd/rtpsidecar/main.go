@@ -66,13 +66,15 @@ func run(ctx context.Context, env env) error {
 		return serve(ctx, env, env.args[1:], true)
 	}
 	app := &cli.App{
-		Name:           "rtpsidecar",
-		Usage:          "media relay for SIP proxies that speak the NG protocol",
-		Writer:         env.stdout,
-		ErrWriter:      env.stderr,
-		HideVersion:    true,
-		ExitErrHandler: func(*cli.Context, error) {}, // main does
-		OnUsageError:   onUsageError,
+		Name:        "rtpsidecar",
+		Usage:       "media relay for SIP proxies that speak the NG protocol",
+		Writer:      env.stdout,
+		ErrWriter:   env.stderr,
+		HideVersion: true,
+		// A comma belongs to the value: to a password, a file's name, a list in YAML.
+		DisableSliceFlagSeparator: true,
+		ExitErrHandler:            func(*cli.Context, error) {}, // main does
+		OnUsageError:              onUsageError,
 		Commands: []*cli.Command{
 			{
 				Name: "serve", Usage: "run the daemon in the foreground", SkipFlagParsing: true, HideHelp: true,

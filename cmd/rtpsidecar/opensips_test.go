@@ -41,6 +41,8 @@ func TestOpenSIPSRender(t *testing.T) {
 		{"set beats the file", "modules.cfg", "\"natping_interval\", 9)", []string{"--values", values, "--set", "nat.keepaliveSeconds=9"}},
 		{"option beats both", "helpers.cfg", "case \"c.example\":", []string{"--values", values, "--domain", "c.example"}},
 		{"user", "users.cfg", "case \"alice@a.example\":", []string{"--domain", "a.example", "--user", "alice:pw"}},
+		{"user with a comma", "users.cfg", "case \"alice@a.example\":\n\t\t$var(ha1) = \"0d7a8ade8f23c365ac2310d6f0fe3bc1\"", []string{"--domain", "a.example", "--user", "alice:p,w"}},
+		{"list", "users.cfg", "case \"bob@a.example\":", []string{"--domain", "a.example", "--set", "users=[{name: alice, password: a}, {name: bob, password: b}]"}},
 		{"sidecars", "modules.cfg", "udp:127.0.0.1:2223=1 udp:[::1]:2224=5", []string{"--domain", "a.example", "--sidecar", "udp:127.0.0.1:2223", "--sidecar", "udp:[::1]:2224=5"}},
 		{"table", "media-flags.cfg", "ICE=force-relay DTLS=passive", []string{"--domain", "a.example", "--table", "2015"}},
 		{"database", "schema.sql", "create table", []string{"--domain", "a.example", "--storage", "sqlite:///var/lib/x.sqlite"}},

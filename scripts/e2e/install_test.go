@@ -79,16 +79,23 @@ func TestInstallDryRun(t *testing.T) {
 	}
 }
 
-// TestInstall installs for real below a directory, again, with a change, and removes it.
-func TestInstall(t *testing.T) {
-	tools, root := t.TempDir(), filepath.Join(t.TempDir(), "root")
-	relay := filepath.Join(tools, "rtpsidecar")
+// proxyStub stands in for a proxy that takes every configuration; the rendered ones are checked elsewhere.
+const proxyStub = "#!/bin/sh\n[ \"$1\" != -V ] || echo 'version: opensips 4.0.1 (x86_64/linux)'\n"
+
+func buildRelay(t *testing.T) string {
+	t.Helper()
+	relay := filepath.Join(t.TempDir(), "rtpsidecar")
 	if out, err := exec.Command("go", "build", "-o", relay, "rtpsidecar/cmd/rtpsidecar").CombinedOutput(); err != nil {
 		t.Fatalf("build: %v\n%s", err, out)
 	}
-	// Stands in for a proxy that takes every configuration; the rendered ones are checked elsewhere.
+	return relay
+}
+
+// TestInstall installs for real below a directory, again, with a change, and removes it.
+func TestInstall(t *testing.T) {
+	tools, root, relay := t.TempDir(), filepath.Join(t.TempDir(), "root"), buildRelay(t)
 	proxy := filepath.Join(tools, "opensips")
-	if err := os.WriteFile(proxy, []byte("#!/bin/sh\n[ \"$1\" != -V ] || echo 'version: opensips 4.0.1 (x86_64/linux)'\n"), 0o755); err != nil {
+	if err := os.WriteFile(proxy, []byte(proxyStub), 0o755); err != nil {
 		t.Fatal(err)
 	}
 	args := []string{"--binary", relay, "--opensips", proxy}
@@ -104,7 +111,7 @@ func TestInstall(t *testing.T) {
 	first := filesBelow(t, root)
 	for file, want := range map[string]string{
 		"/etc/rtpsidecar/values.yaml":                       `name: "conf.sip.test", registration: open`,
-		"/etc/rtpsidecar/rtpsidecar.conf":                   "interface = pub/192.0.2.1!203.0.113.1\n",
+		"/etc/rtpsidecar/relay.conf":                        "interface = pub/192.0.2.1!203.0.113.1\n",
 		"/etc/rtpsidecar/opensips/globals.cfg":              "socket=wss:192.0.2.1:7443 AS 203.0.113.1:7443",
 		"/etc/rtpsidecar/tls/cert.pem":                      "BEGIN CERTIFICATE",
 		"/etc/systemd/system/rtpsidecar.service":            "NoNewPrivileges=yes",
