@@ -274,10 +274,19 @@ func TestDrain(t *testing.T) {
 	if err := do("offer", "old"); err != nil {
 		t.Errorf("the old call: %v", err)
 	}
+	waited := make(chan error, 1)
+	go func() {
+		_, err := ctlRun(t, "--to", "udp:"+d.NG[0], "--timeout=100ms", "drain", "--wait")
+		waited <- err
+	}()
 	if err := do("delete", "old"); err != nil {
 		t.Errorf("delete: %v", err)
 	}
 	if err := <-done; err != nil {
 		t.Errorf("serve: %v", err)
+	}
+	// It may have come after the end, and says so then.
+	if err := <-waited; err != nil && !strings.Contains(err.Error(), "no reply") {
+		t.Errorf("drain --wait: %v", err)
 	}
 }

@@ -27,7 +27,7 @@ func ctlCommand() *cli.Command {
 		Name:  "ctl",
 		Usage: "ask a running daemon",
 		Flags: []cli.Flag{
-			&cli.StringFlag{Name: "to", Value: "udp:" + defaultListenNG, Usage: "`ADDRESS` of the daemon: udp:HOST:PORT, tcp:HOST:PORT, http://HOST:PORT/ng or ws://HOST:PORT/; for the console also cli:HOST:PORT"},
+			&cli.StringFlag{Name: "to", Value: "udp:" + defaultListenNG, EnvVars: []string{"RTPSIDECAR_TO"}, Usage: "`ADDRESS` of the daemon: udp:HOST:PORT, tcp:HOST:PORT, http://HOST:PORT/ng or ws://HOST:PORT/; for the console also cli:HOST:PORT"},
 			&cli.DurationFlag{Name: "timeout", Value: time.Second, Usage: "wait this long for each of 5 attempts"},
 		},
 		Subcommands: []*cli.Command{
@@ -49,7 +49,8 @@ func ctlCommand() *cli.Command {
 			{Name: "get", Usage: "a setting, such as maxsessions, timeout or loglevel", ArgsUsage: "NAME", Action: line("list", 1)},
 			{Name: "set", Usage: "change a setting of the running daemon", ArgsUsage: "NAME VALUE", Action: line("set", 2)},
 			{Name: "debug", Usage: "log one call in full", ArgsUsage: "CALL-ID [on|off]", Action: line("debug", 1)},
-			{Name: "drain", Usage: "take no new calls and end with the last one", ArgsUsage: "[on|off]", Action: line("drain", 0)},
+			{Name: "drain", Usage: "take no new calls and end with the last one", ArgsUsage: "[on|off]", Action: drain, Flags: []cli.Flag{
+				&cli.BoolFlag{Name: "wait", Usage: "come back when it has ended"}}},
 			{Name: "console", Usage: "any line of the operator's console; usage lists them", ArgsUsage: "WORD...", Action: line("", 1)},
 		},
 	}
@@ -98,9 +99,11 @@ func line(command string, args int) cli.ActionFunc {
 
 // consoleLine runs a line of the daemon's console, by the NG command for that or on its CLI listener, and prints the
 // answer.
-func consoleLine(c *cli.Context, line string) error {
+func consoleLine(c *cli.Context, line string) error { return ask(c, line, c.App.Writer) }
+
+func ask(c *cli.Context, line string, w io.Writer) error {
 	if addr, ok := strings.CutPrefix(c.String("to"), "cli:"); ok {
-		return dialConsole(c, addr, line)
+		return dialConsole(c, addr, line, w)
 	}
 	req := new(ng.Dict)
 	req.AddString("command", "cli")
@@ -114,12 +117,35 @@ func consoleLine(c *cli.Context, line string) error {
 	if err != nil {
 		return err
 	}
-	_, err = io.WriteString(c.App.Writer, reply.Value("response").Str())
+	_, err = io.WriteString(w, reply.Value("response").Str())
 	return err
 }
 
+// drainPoll is how often `drain --wait` looks whether the daemon is still there.
+const drainPoll = time.Second
+
+// drain passes the line on and, if wanted, waits until nobody answers any more.
+func drain(c *cli.Context) error {
+	err := line("drain", 0)(c)
+	if err != nil || !c.Bool("wait") {
+		return err
+	}
+	tick := time.NewTicker(drainPoll)
+	defer tick.Stop()
+	for {
+		select {
+		case <-c.Context.Done():
+			return c.Context.Err()
+		case <-tick.C:
+			if err := ask(c, "list numsessions", io.Discard); err != nil {
+				return nil // it has gone
+			}
+		}
+	}
+}
+
 // dialConsole asks a CLI listener, ours or the reference's.
-func dialConsole(c *cli.Context, addr, line string) error {
+func dialConsole(c *cli.Context, addr, line string, w io.Writer) error {
 	dialer := net.Dialer{Timeout: c.Duration("timeout")}
 	conn, err := dialer.DialContext(c.Context, "tcp", addr)
 	if err != nil {
@@ -129,7 +155,7 @@ func dialConsole(c *cli.Context, addr, line string) error {
 	if _, err = io.WriteString(conn, line+"\n"); err != nil {
 		return err
 	}
-	_, err = io.Copy(c.App.Writer, conn)
+	_, err = io.Copy(w, conn)
 	return err
 }
 
