@@ -86,11 +86,21 @@ func (p *Participant) placeOn(word string, family, inherited sdp.Family) {
 	if !e.ifaces.has(p.place.iface, wanted) {
 		other := e.ifaces.with(wanted)
 		if other == "" || family == "" && p.place.word != "" || e.ifaces.names(p.place.word) {
+			if p.place.family == "" {
+				p.place.family = otherFamily(wanted) // the one that is there: asking for it later moves nothing
+			}
 			return
 		}
 		p.place.iface = other
 	}
 	p.place.family = wanted
+}
+
+func otherFamily(f sdp.Family) sdp.Family {
+	if f == sdp.IP6 {
+		return sdp.IP4
+	}
+	return sdp.IP6
 }
 
 // place is where a party's media is served.
@@ -149,6 +159,7 @@ func (m *Media) ensure(w portWish) error {
 // openPort opens a transport on p's interface.
 func (p *Participant) openPort(w portWish) (*localPort, error) {
 	c := p.call
+	w.primaryOnly = w.primaryOnly && c.engine.ifaces.several(p.place.iface)
 	l := &localPort{opened: c.engine.now(), id: c.engine.newTransportID(), place: p.place, single: w.single, primaryOnly: w.primaryOnly, key: w.key}
 	var err error
 	l.t, err = c.engine.host.Open(relay.TransportConfig{

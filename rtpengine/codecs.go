@@ -176,12 +176,14 @@ func filterCodecs(list []sdp.Codec, hide, keep, insist, except []string) []sdp.C
 			before = append(before, *c)
 		}
 	}
+	var back []uint8
 	for _, spec := range keep {
 		for i := range list {
 			if kept[i] || !specsMatch([]string{spec}, &list[i]) {
 				continue
 			}
 			kept[i] = true
+			back = append(back, list[i].PT)
 			if !split && isSupplement(&list[i]) {
 				after, split = append(after, list[i]), true
 				continue
@@ -190,6 +192,10 @@ func filterCodecs(list []sdp.Codec, hide, keep, insist, except []string) []sdp.C
 		}
 	}
 	out := dropOrphans(slices.Concat(before, after), list)
+	// A supplement comes back for the clock rates that are left, also where none went with a codec (observed).
+	out = slices.DeleteFunc(out, func(c sdp.Codec) bool {
+		return isSupplement(&c) && slices.Contains(back, c.PT) && !hasClock(out, c.ClockHz)
+	})
 	if !usable(out) && (usable(list) || len(out) == 0) {
 		return nil
 	}
@@ -199,14 +205,9 @@ func filterCodecs(list []sdp.Codec, hide, keep, insist, except []string) []sdp.C
 // dropOrphans removes from list the supplements whose clock rate was's other codecs had and list's have not, and the
 // repair formats of codecs that are gone.
 func dropOrphans(list, was []sdp.Codec) []sdp.Codec {
-	hasRate := func(in []sdp.Codec, hz int) bool {
-		return slices.ContainsFunc(in, func(c sdp.Codec) bool {
-			return c.ClockHz == hz && c.Name != "" && !isSupplement(&c) && !isRetransmission(&c)
-		})
-	}
 	return slices.DeleteFunc(list, func(c sdp.Codec) bool {
 		if isSupplement(&c) {
-			return hasRate(was, c.ClockHz) && !hasRate(list, c.ClockHz)
+			return hasClock(was, c.ClockHz) && !hasClock(list, c.ClockHz)
 		}
 		apt, ok := c.FmtpParam("apt")
 		if !ok {
@@ -214,6 +215,13 @@ func dropOrphans(list, was []sdp.Codec) []sdp.Codec {
 		}
 		repairs := func(c sdp.Codec) bool { return strconv.Itoa(int(c.PT)) == apt }
 		return slices.ContainsFunc(was, repairs) && !slices.ContainsFunc(list, repairs)
+	})
+}
+
+// hasClock tells whether list has a codec of this clock rate that carries media by itself.
+func hasClock(list []sdp.Codec, hz int) bool {
+	return slices.ContainsFunc(list, func(c sdp.Codec) bool {
+		return c.ClockHz == hz && c.Name != "" && !isSupplement(&c) && !isRetransmission(&c)
 	})
 }
 

@@ -76,6 +76,8 @@ func TestOfferCodecs(t *testing.T) {
 		{name: "strip a number", offered: browser, flags: CodecFlags{Strip: []string{"0"}}, want: browsed},
 		{name: "strip red alone", offered: browser, flags: CodecFlags{Strip: []string{"red"}}, want: "111 9 0 8 13 110 126"},
 		{name: "strip all of one rate", offered: browser, flags: CodecFlags{Strip: []string{"PCMU", "PCMA", "G722"}}, want: "111 63 110"},
+		{name: "events come back for the rates that are left", offered: "111 opus/48000/2|9|0|8|113 telephone-event/16000|126 telephone-event/8000",
+			flags: CodecFlags{Strip: []string{"all"}, Offer: []string{"PCMA", "telephone-event"}}, want: "8 126"},
 		{name: "strip events", offered: browser, flags: CodecFlags{Strip: []string{"telephone-event"}}, want: "111 63 9 0 8 13"},
 		{name: "strip events of one rate", offered: browser, flags: CodecFlags{Strip: []string{"telephone-event/8000"}}, want: "111 63 9 0 8 13 110"},
 		{name: "strip everything by all", offered: browser, flags: CodecFlags{Strip: []string{"all"}}, want: browsed},

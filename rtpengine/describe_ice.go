@@ -12,7 +12,7 @@ import (
 func (n *negotiation) printICE(m *sdp.Media, p *pair, locals []relay.Local, at relay.Local, offer bool) {
 	l := &p.bm.leg
 	m.ICE.Ufrag, m.ICE.Pwd = l.ICE.Local.Ufrag, l.ICE.Local.Pwd
-	if l.ICE.Trickle || n.f.TrickleICE {
+	if l.ICE.Trickle || offer && n.f.TrickleICE { // to an offerer who does not trickle it means nothing
 		m.ICE.Options = append(m.ICE.Options, "trickle")
 		m.ICE.EndOfCandidates = true
 	}

@@ -233,7 +233,7 @@ func (n *negotiation) wish(l, o *leg) portWish {
 	w := portWish{
 		single:      !l.rtp() || l.Mux.Require,
 		primaryOnly: !l.ICE.On,
-		keep:        n.f.PortLatch || (l.ICE.On || o.ICE.On) && !n.f.NoPortLatch,
+		keep:        n.f.PortLatch || l.ICE.On && !n.f.NoPortLatch,
 	}
 	if a := o.Remote[0]; a.IsValid() && !a.Addr().IsUnspecified() {
 		w.key = a

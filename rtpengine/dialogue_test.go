@@ -67,6 +67,43 @@ func TestPortStability(t *testing.T) {
 	}
 }
 
+// TestPortsOfTheOtherSide covers what makes a party's ports change although its own SDP did not.
+func TestPortsOfTheOtherSide(t *testing.T) {
+	t.Run("one port was all that was offered, and is not enough", func(t *testing.T) {
+		e := loopback(t)
+		mustSDP(t, e, "offer", "call-id", "c", "from-tag", "A", "rtcp-mux", []string{"require"}, "sdp", body(rtpFrom, audio(40000)))
+		mustSDP(t, e, "answer", "call-id", "c", "from-tag", "A", "to-tag", "B", "sdp", body(rtpFrom, audio(50000)))
+		mustSDP(t, e, "offer", "call-id", "c", "from-tag", "B", "to-tag", "A", "sdp", body(rtpFrom, audio(50000)))
+		s := mustSDP(t, e, "answer", "call-id", "c", "from-tag", "B", "to-tag", "A", "sdp", body(rtpFrom, audio(40000)))
+		if r := s.Media[0].RTCP; r == nil || r.Port != s.Media[0].Port+1 {
+			t.Errorf("RTCP at %+v, RTP at %d: a party without rtcp-mux needs a pair", r, s.Media[0].Port)
+		}
+	})
+	t.Run("a refused section says nothing about DTLS", func(t *testing.T) {
+		e := loopback(t)
+		offer := func() string {
+			return must(t, e, "offer", "call-id", "c", "from-tag", "A", "transport-protocol", "UDP/TLS/RTP/SAVP", "DTLS", "passive",
+				"SDES", "off", "sdp", body(rtpFrom, audio(40000))).Value("sdp").Str()
+		}
+		lines(t, "first", offer(), "a=fingerprint:")
+		mustSDP(t, e, "answer", "call-id", "c", "from-tag", "A", "to-tag", "B", "sdp", body(rtpFrom, "m=audio 0 UDP/TLS/RTP/SAVP 0"))
+		lines(t, "second", offer(), "a=fingerprint:", "a=setup:actpass")
+	})
+	t.Run("a browser that moves shows its partner another port", func(t *testing.T) {
+		e := loopback(t)
+		offer := func(port string) uint16 {
+			at := strings.NewReplacer("m=audio 9 ", "m=audio "+port+" ", "c=IN IP4 0.0.0.0", "c=IN IP4 198.51.100.9").Replace(browserAudio)
+			return portOf(t, mustSDP(t, e, "offer", "call-id", "c", "from-tag", "A", "ICE", "remove", "transport-protocol", "RTP/AVP",
+				"sdp", body(rtpFrom, at)), 0)
+		}
+		first := offer("40100")
+		mustSDP(t, e, "answer", "call-id", "c", "from-tag", "A", "to-tag", "B", "sdp", body(rtpFrom, audio(50000)))
+		if offer("40200") == first {
+			t.Error("the port of a partner without ICE stayed")
+		}
+	})
+}
+
 func TestNewPortsNewICE(t *testing.T) {
 	e := loopback(t)
 	offer := func(port int) (uint16, string) {

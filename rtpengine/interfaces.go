@@ -20,8 +20,9 @@ type interfaces struct {
 
 // logicalInterface is one name with the families it has addresses of.
 type logicalInterface struct {
-	name     string
-	families map[sdp.Family]bool
+	name      string
+	families  map[sdp.Family]bool
+	addresses int
 }
 
 // rotation hands out names in turn.
@@ -58,6 +59,7 @@ func newInterfaces(list []Interface) *interfaces {
 			t.byName[in.Name] = l
 		}
 		l.families[familyOf(in.Local)] = true
+		l.addresses++
 		t.all.add(in.Name)
 		if in.Base != "" {
 			if t.members[in.Base] == nil {
@@ -120,6 +122,12 @@ func (t *interfaces) names(word string) bool { return t.byName[word] != nil || t
 func (t *interfaces) has(name string, family sdp.Family) bool {
 	l := t.byName[name]
 	return l != nil && l.families[family]
+}
+
+// several tells whether interface name has more addresses than one.
+func (t *interfaces) several(name string) bool {
+	l := t.byName[name]
+	return l != nil && l.addresses > 1
 }
 
 // with is the first interface that has an address of family, "" when there is none.

@@ -32,7 +32,7 @@ func hear(l *leg, s *sdp.Session, m *sdp.Media, f *Flags, r rules, offer, bundle
 	}
 	if offer {
 		hearICEOffer(l, s, m, f, r)
-	} else {
+	} else if !l.Rejected { // who refuses a section says nothing else about it
 		hearICEAnswer(l, s, m, r)
 	}
 	hearEndpoint(l, s, m, f, r)
@@ -40,11 +40,16 @@ func hear(l *leg, s *sdp.Session, m *sdp.Media, f *Flags, r rules, offer, bundle
 	l.Dir = direction(m.Direction, l.Hold && !f.OriginalSendRecv)
 	if offer {
 		l.MID = m.MID // an answer can only repeat what was offered
+		if !l.Mux.Heard {
+			l.Mux.Require = false // whom it was offered to as the only way has not taken it: RTCP wants a port now
+		}
 		l.CodecFlags = f.Codec
 		hearDTLSOffer(l, m, f)
 		hearSDESOffer(l, f)
 	} else {
-		hearDTLSAnswer(l, m)
+		if !l.Rejected {
+			hearDTLSAnswer(l, m)
+		}
 		hearSDESAnswer(l, m)
 		l.Mux.On = l.Mux.Heard && l.Mux.Offered
 	}

@@ -30,8 +30,9 @@ type fileCase struct {
 
 // sequence is what is sent to both daemons, step by step.
 type sequence struct {
-	Name  string
-	Steps []step
+	Name      string
+	Steps     []step
+	Generated bool
 }
 
 // step is one message. Its keys go into the dictionary in the order of the file, after the usual ones: call-id, from-tag

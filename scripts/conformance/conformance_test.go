@@ -9,10 +9,11 @@ import (
 	"testing"
 )
 
-// TestAgainstInstalledPeer is the comparison as CI runs it: all sequences against the rtpengine in PATH.
+// TestAgainstInstalledPeer is the comparison as CI runs it: all sequences, fixed and generated, against the rtpengine in
+// PATH.
 func TestAgainstInstalledPeer(t *testing.T) {
 	needPeer(t)
-	o := options{peer: "rtpengine", ours: os.Getenv("CONFORMANCE_OURS"), basePort: 20000}
+	o := options{peer: "rtpengine", ours: os.Getenv("CONFORMANCE_OURS"), random: ciGenerated, seed: ciSeed, basePort: 20000}
 	var report strings.Builder
 	sum, err := o.compareAll(context.WithoutCancel(t.Context()), &report)
 	if err != nil {

@@ -144,7 +144,7 @@ func (c choiceOf) value(name string) any {
 }
 
 func (c choiceOf) sequence(name string, sdp bodies) (sequence, error) {
-	seq := sequence{Name: name}
+	seq := sequence{Name: name, Generated: true}
 	call := c.value("call").([]any)
 	answered := c.answerFor(sdp)
 	offer := []entry{{"command", "offer"}, {"sdp", call[0]}, {"received-from", list("IP4", "198.51.100.250")}}

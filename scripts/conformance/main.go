@@ -30,7 +30,7 @@ func main() {
 	flag.BoolVar(&o.all, "all", false, "also print what is explained")
 	flag.BoolVar(&o.show, "show", false, "print both sides' replies in full")
 	flag.IntVar(&o.random, "random", 0, "add so many generated `sequences`")
-	flag.Uint64Var(&o.seed, "seed", 1, "of the generated sequences")
+	flag.Uint64Var(&o.seed, "seed", ciSeed, "of the generated sequences")
 	flag.IntVar(&o.basePort, "base-port", 20000, "first `port` of the 8002 used")
 	flag.Parse()
 	sum, err := o.compareAll(ctx, os.Stdout)
@@ -42,6 +42,13 @@ func main() {
 		os.Exit(1)
 	}
 }
+
+// The generated sequences that CI runs. Rules for generated sequences must explain something in these; another seed may
+// never meet what they are about.
+const (
+	ciGenerated = 500
+	ciSeed      = 1
+)
 
 type options struct {
 	peer, ours, only string
@@ -129,7 +136,7 @@ func (o options) compareAll(ctx context.Context, w io.Writer) (sum summary, err 
 		}
 	}
 	if o.only == "" && !o.self {
-		sum.Unused = unused(rules)
+		sum.Unused = unused(rules, o.random >= ciGenerated && o.seed == ciSeed)
 	}
 	fmt.Fprintln(w, sum)
 	return sum, nil

@@ -22,7 +22,7 @@ type rule struct {
 	Line    pattern
 	Without pattern  // the other side's section has no line like it
 	With    pattern  // the other side's section has one
-	Step    patterns // each has a line "key=value" of this step's message, for example "command=offer"
+	Step    patterns // each has a line "key=value" of this step's message, for example "command=offer", or "sdp=m=audio 0 RTP/AVP 0"
 	Earlier patterns // the same of one earlier step
 	Body    pattern  // a line of this step's SDP
 	Name_   pattern  `yaml:"sequence"` // the sequence's name
@@ -31,8 +31,9 @@ type rule struct {
 	// rule has conditions on the messages only.
 	Apply string
 
-	Whole bool // explains all differences of the step
-	Rest  bool // and those of all later steps: the two calls are in different states from here on
+	Generated bool // is about generated sequences alone, and need explain nothing in a run without them
+	Whole     bool // explains all differences of the step
+	Rest      bool // and those of all later steps: the two calls are in different states from here on
 
 	used int
 }
@@ -79,6 +80,9 @@ func (ps *patterns) UnmarshalYAML(n *yaml.Node) error {
 
 func (ps patterns) hold(s step) bool {
 	lines := messageLines(s)
+	for line := range strings.SplitSeq(strings.ReplaceAll(s.Body, "\r", ""), "\n") {
+		lines = append(lines, "sdp="+line)
+	}
 	for _, p := range ps {
 		if !p.holds(lines...) {
 			return false
@@ -172,7 +176,7 @@ func (r *rule) matches(seq sequence, replies [][2]answer, d difference) bool {
 // concerns tells whether the conditions on the messages hold for a step.
 func (r *rule) concerns(seq sequence, step int) bool {
 	s := seq.Steps[step]
-	return r.Name_.holds(seq.Name) && r.Step.hold(s) &&
+	return (seq.Generated || !r.Generated) && r.Name_.holds(seq.Name) && r.Step.hold(s) &&
 		r.Body.holds(strings.Split(strings.ReplaceAll(s.Body, "\r", ""), "\n")...) &&
 		(r.Earlier == nil || slices.ContainsFunc(seq.Steps[:step], r.Earlier.hold))
 }
@@ -195,11 +199,11 @@ func messageLines(s step) []string {
 	return append(out, "raw="+s.Raw)
 }
 
-// unused names the rules that explained nothing.
-func unused(rules []*rule) []string {
+// unused names the rules that explained nothing; those for generated sequences only count where there were some.
+func unused(rules []*rule, generated bool) []string {
 	var out []string
 	for _, r := range rules {
-		if r.used == 0 {
+		if r.used == 0 && (generated || !r.Generated) {
 			out = append(out, r.Name)
 		}
 	}
