@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"rtpsidecar/relay"
 )
@@ -471,6 +472,14 @@ func TestSectionComesBack(t *testing.T) {
 		t.Errorf("refused: port %d", got)
 	}
 	a.send(first, 96, "dark")
+	for range 200 { // until it has been read, or it comes after all with the next answer
+		st := must(t, e, "query", "call-id", "c").Value("tags").Dict().Value("A").Dict().Value("medias").List()[1].Dict().
+			Value("streams").List()[0].Dict().Value("stats").Dict()
+		if n, _ := st.Value("packets").Int(); n > 0 {
+			break
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
 	if got := again(answer); got != first.Port {
 		t.Errorf("port %d, was %d", got, first.Port)
 	}
