@@ -110,6 +110,8 @@ type Settings struct {
 	// Reports is the time between RTCP reports of our own, which receivers of this transport's sources get instead of
 	// the far side's RTCP; 0: RTCP is passed on.
 	Reports time.Duration
+	// Measured makes reports of ours tell the jitter of now: a source that has fallen silent has none.
+	Measured bool
 }
 
 // ICE configures the agent. A change of Local or Remote credentials is a restart.
@@ -279,6 +281,8 @@ type SSRCStatus struct {
 // ReceptionReport is one RTCP report block about a source, with the round trip where it can be told.
 type ReceptionReport struct {
 	At           time.Time
+	Reporter     uint32 // SSRC in whose name it came
+	Own          bool   // made here: it tells what this relay received
 	FractionLost uint8
 	Lost         int32
 	JitterUnits  uint32

@@ -379,7 +379,7 @@ func TestOffloadKnowsAll(t *testing.T) {
 			"Opaque": refused, "DropIn": refused, "NATWait": refused, "TOS": told, "ICE": told, "DTLS": told, "SDES": told,
 			"Signalling": "learnt first", "Remote": "learnt first", "RemoteSeen": "learnt first", "Learning": "learnt first",
 			"Asymmetric": "learnt first", "StrictSource": "other sources go up", "Handover": "other sources go up",
-			"Early": apart, "Muxed": apart, "PierceNAT": apart, "Reports": "made of counters that are brought up to date",
+			"Early": apart, "Muxed": apart, "PierceNAT": apart, "Reports": "made of counters that are brought up to date", "Measured": "made of them too",
 		}},
 	} {
 		for _, f := range reflect.VisibleFields(tt.of) {

@@ -50,15 +50,27 @@ func (q *quality) heardFrom(ntp uint64, at time.Time) {
 
 // report adds what a receiver says of the source. The round trip is that between us and the receiver: our clock stands
 // for the sender's, whose report was sent on as it came. Source: RFC 3550 section 6.4.1.
-func (q *quality) report(b rtp.ReportBlock, at time.Time) {
+func (q *quality) report(b rtp.ReportBlock, reporter uint32, at time.Time) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	r := ReceptionReport{At: at, FractionLost: b.FractionLost, Lost: b.Lost, JitterUnits: b.Jitter}
+	r := ReceptionReport{At: at, Reporter: reporter, FractionLost: b.FractionLost, Lost: b.Lost, JitterUnits: b.Jitter}
 	for _, s := range q.sent {
 		if b.LastSR != 0 && s.mark == b.LastSR && !s.at.IsZero() {
 			r.RoundTrip = max(at.Sub(s.at)-time.Duration(b.Delay)*time.Second>>16, 0)
 		}
 	}
+	q.add(r)
+}
+
+// measured adds what we say of the source ourselves.
+func (q *quality) measured(b rtp.ReportBlock, reporter uint32, at time.Time) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.add(ReceptionReport{At: at, Reporter: reporter, Own: true, FractionLost: b.FractionLost, Lost: b.Lost, JitterUnits: b.Jitter})
+}
+
+// add keeps r. q.mu is held.
+func (q *quality) add(r ReceptionReport) {
 	q.list[q.count%maxReports] = r
 	q.count++
 }
@@ -92,10 +104,11 @@ func (t *Transport) heardRTCP(b []byte, plan *Plan, at time.Time) {
 				}
 			}
 		}
+		reporter, _ := p.SSRC()
 		for i := range p.NumReports() {
 			block := p.Report(i)
 			if src := plan.reportedSource(block.SSRC); src != nil {
-				src.quality.report(block, at)
+				src.quality.report(block, reporter, at)
 			}
 		}
 	}

@@ -74,6 +74,46 @@ func TestReports(t *testing.T) {
 	}
 }
 
+// A report of ours counts as a measurement of the source, in the name it goes out with; where quality is measured here, it
+// forgets the jitter of a source that has fallen silent.
+func TestReportsMeasure(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		set    bool
+		after  time.Duration
+		jitter uint32 // two packets at once whose timestamps are 160 apart: 160/16
+	}{
+		{"talking", true, time.Second, 10},
+		{"silent", true, 3 * time.Second, 0},
+		{"silent, RFC 3550", false, 3 * time.Second, 10},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			h := memHost(t)
+			s := Settings{Reports: time.Hour, Measured: tt.set}
+			from, to := memTransport(t, h, s), memTransport(t, h, s)
+			from.SetPlan(&Plan{Routes: []Route{{ID: 1, Sinks: []Sink{{To: to}}}}})
+			to.SetPlan(&Plan{Routes: []Route{{ID: 2, Sinks: []Sink{{To: from}}}}})
+			now := time.Now()
+			handAt(from, RTP, plainRTP(0, 7), farRTP, now)
+			handAt(from, RTP, plainRTP(160, 7), farRTP, now)
+			first := plainRTP(0, 8)
+			second := append([]byte(nil), first...)
+			second[3], second[7] = 1, 160
+			handAt(to, RTP, first, farRTP, now)
+			handAt(to, RTP, second, farRTP, now)
+			from.report(now.Add(tt.after))
+			p, _, err := rtp.ParsePacket(take(to, RTCP)[0])
+			if err != nil || p.Report(0).Jitter != tt.jitter {
+				t.Errorf("jitter %d, want %d; %v", p.Report(0).Jitter, tt.jitter, err)
+			}
+			want := ReceptionReport{At: now.Add(tt.after), Reporter: 7, Own: true, JitterUnits: tt.jitter}
+			if got := to.Status().SSRCs[0].Reports; len(got) != 1 || got[0] != want {
+				t.Errorf("measured %+v, want %+v", got, want)
+			}
+		})
+	}
+}
+
 func plainRTP(seq uint16, ssrc byte) []byte {
 	return []byte{0x80, 0, byte(seq >> 8), byte(seq), 0, 0, 0, byte(seq), 0, 0, 0, ssrc, 1, 2}
 }

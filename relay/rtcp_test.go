@@ -173,7 +173,7 @@ func TestQuality(t *testing.T) {
 	answer := about(5)
 	answer.LastSR, answer.Delay, answer.Jitter = rtp.NTPMiddle(ntp), 1<<16, 42
 	handAt(b, RTCP, rtp.AppendRR(nil, 9, []rtp.ReportBlock{answer, about(77)}), farRTCP, now.Add(1030*time.Millisecond))
-	want := ReceptionReport{At: now.Add(1030 * time.Millisecond), FractionLost: 64, Lost: 3, JitterUnits: 42, RoundTrip: 30 * time.Millisecond}
+	want := ReceptionReport{At: now.Add(1030 * time.Millisecond), Reporter: 9, FractionLost: 64, Lost: 3, JitterUnits: 42, RoundTrip: 30 * time.Millisecond}
 	got := a.Status().SSRCs[0].Reports
 	if len(got) != 1 || got[0] != want {
 		t.Errorf("got %+v, want %+v", got, want)

@@ -58,6 +58,7 @@ type live struct {
 	natWait  bool
 	dropIn   bool
 	consumes bool // RTCP ends here
+	measured bool // Settings.Measured
 	tos      uint8
 	rules    [2]rules
 }
@@ -224,7 +225,7 @@ func relearns(a, b *Settings) bool {
 
 // snapshot makes the packet path's view of s. The learning window begins now, unless it goes on. t.mu is held.
 func (t *Transport) snapshot(s *Settings, now time.Time) *live {
-	lv := &live{gen: t.gen, opaque: s.Opaque, muxed: s.Muxed, natWait: s.NATWait, dropIn: s.DropIn, consumes: s.Reports > 0,
+	lv := &live{gen: t.gen, opaque: s.Opaque, muxed: s.Muxed, natWait: s.NATWait, dropIn: s.DropIn, consumes: s.Reports > 0, measured: s.Measured,
 		tos: uint8(t.wantedTOS(s.TOS))}
 	until := now.Add(learnWindow)
 	if old := t.live.Load(); old.gen == t.gen {

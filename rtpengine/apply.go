@@ -262,7 +262,7 @@ func (m *Media) settings() relay.Settings {
 		return passing(s)
 	}
 	if c.generateRTCP {
-		s.Reports = c.engine.cfg.RTCPInterval
+		s.Reports, s.Measured = c.engine.cfg.RTCPInterval, c.engine.cfg.MeasureRTP
 	}
 	if l.Mux.On {
 		s.Remote[relay.RTCP] = s.Remote[relay.RTP]

@@ -40,8 +40,8 @@ type Call struct {
 	signals      int       // offers and answers so far
 	nextUntagged int
 	nextMediaID  uint64
-	quality      map[uint32]*quality // by SSRC
-	gone         totals              // counters of transports that were closed
+	quality      map[verdict]*quality
+	gone         totals // counters of transports that were closed
 	timeline     timeline
 	debug        atomic.Bool // its log lines are wanted at every level
 }
@@ -62,7 +62,7 @@ func newCall(e *Engine, id string, now time.Time) *Call {
 		byTag:    map[string]*Participant{},
 		tos:      e.defaultTOS(),
 		learning: e.cfg.EndpointLearning,
-		quality:  map[uint32]*quality{},
+		quality:  map[verdict]*quality{},
 	}
 	c.log = slog.New(callHandler{e.log.With("callid", id).Handler(), &c.debug})
 	return c

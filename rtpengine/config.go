@@ -35,6 +35,7 @@ type Config struct {
 	StrictProfiles bool // dtls-strict-profiles
 	RTCPInterval   time.Duration
 	MeasureRTP     bool
+	MOS            MOSFormula
 	SSRCReporting  string                   // full, inline, global, none
 	Store          Store                    // nil: calls are not kept
 	Console        func(line string) string // runs the lines of the command cli; nil: there is none

@@ -337,14 +337,28 @@ func TestStatisticsAndMetrics(t *testing.T) {
 }
 
 func TestQuality(t *testing.T) {
+	// As observed of rtpengine 26.3, but for the last of each formula.
+	ms := func(n int) time.Duration { return time.Duration(n) * time.Millisecond }
+	lq, legacy := MOSFormula{Listening: true}, MOSFormula{Legacy: true}
 	for _, tt := range []struct {
-		rtt, jitter time.Duration
+		f           MOSFormula
+		rtt, jitter int // ms
 		loss        float64
-		want        float64
-	}{{0, 0, 0, 4.41}, {100 * time.Millisecond, 5 * time.Millisecond, 0, 4.38}, {600 * time.Millisecond, 0, 0, 3.8},
-		{0, 0, 10, 3.2}, {0, 0, 100, 1.0}} {
-		if got := mos(tt.rtt, tt.jitter, tt.loss); got < tt.want-0.25 || got > tt.want+0.25 {
-			t.Errorf("mos(%v, %v, %v%%) = %.2f, want about %.2f", tt.rtt, tt.jitter, tt.loss, got, tt.want)
+		want        int64
+	}{
+		{rtt: 49, want: 43}, {rtt: 110, want: 42}, {rtt: 309, want: 42}, {rtt: 409, want: 40}, {rtt: 509, want: 38}, {rtt: 609, want: 35},
+		{rtt: 213, loss: 10, want: 25}, {rtt: 209, jitter: 50, want: 42}, {rtt: 600, loss: 100, want: 10},
+		{f: lq, want: 43}, {f: lq, loss: 1, want: 41}, {f: lq, loss: 3, want: 37}, {f: lq, loss: 7, want: 30},
+		{f: lq, loss: 10, want: 26}, {f: lq, loss: 12, want: 24}, {f: lq, jitter: 40, want: 43}, {f: lq, jitter: 60, want: 42},
+		{f: lq, jitter: 200, want: 41}, {f: lq, jitter: 300, want: 35}, {f: lq, jitter: 400, want: 28}, {f: lq, jitter: 200, loss: 10, want: 22},
+		{f: lq, rtt: 900, want: 43},
+		{f: legacy, rtt: 49, want: 43}, {f: legacy, rtt: 209, want: 41}, {f: legacy, rtt: 428, want: 31}, {f: legacy, rtt: 609, want: 22},
+		{f: legacy, loss: 5, want: 40}, {f: legacy, loss: 25, want: 16}, {f: legacy, loss: 50, want: 10}, {f: legacy, jitter: 300, want: 22},
+		{f: legacy, jitter: 100, loss: 10, want: 30}, {f: legacy, loss: 100, want: 10},
+	} {
+		d := sampleDict(sample{mos: tt.f.score(sample{roundTrip: ms(tt.rtt), jitter: ms(tt.jitter), loss: tt.loss})})
+		if got, _ := d.Value("MOS").Int(); got != tt.want {
+			t.Errorf("%+v = %d", tt, got)
 		}
 	}
 	var q quality
@@ -362,14 +376,17 @@ func TestQuality(t *testing.T) {
 	dialogue(t, e, "c", step{command: "offer", from: "A", sdp: body(rtpFrom, plainAudio)}, step{command: "answer", from: "A", to: "B", sdp: body(rtpFrom, plainAudio)})
 	c := e.lockCall("c")
 	m := c.participants[0].Medias[0]
-	src := relay.SSRCStatus{SSRC: 4711, Packets: 5, Reports: []relay.ReceptionReport{{At: time.Now(), FractionLost: 25, Lost: 3, JitterUnits: 80, RoundTrip: 20 * time.Millisecond}}}
+	early := relay.SSRCStatus{SSRC: 4711, Reports: []relay.ReceptionReport{{At: time.Now().Add(-time.Second), Reporter: 815, RoundTrip: time.Millisecond}}}
+	c.sampleSource(m, &early, ifaceKey{}) // the other side's round trip is not known yet
+	c.participants[1].Medias[0].roundTrip = 30 * time.Millisecond
+	src := relay.SSRCStatus{SSRC: 4711, Packets: 5, Lost: 3, Reports: []relay.ReceptionReport{{At: time.Now(), Reporter: 815, FractionLost: 25, Lost: 4, JitterUnits: 80, RoundTrip: 20 * time.Millisecond}}}
 	c.sampleSource(m, &src, ifaceKey{})
 	c.sampleSource(m, &src, ifaceKey{}) // the same report counts once
 	d := &ng.Dict{}
-	(&reporter{call: c}).ssrc(d, &src)
+	(&reporter{call: c}).ssrc(d, &relay.SSRCStatus{SSRC: 815, Lost: 3}) // what it says stands with the reporter's own source
 	e.unlock(c)
 	avg := d.Value("average MOS").Dict()
-	for key, want := range map[string]int64{"samples": 1, "jitter": 10, "round-trip time leg": 20000, "packet loss": 10} {
+	for key, want := range map[string]int64{"samples": 1, "jitter": 10, "round-trip time leg": 20000, "round-trip time": 50000, "packet loss": 9} {
 		if n, _ := avg.Value(key).Int(); n != want {
 			t.Errorf("%s = %d, want %d", key, n, want)
 		}

@@ -51,7 +51,7 @@ other than G.711, T.38 gateway) unless a reason is given.
 | asymmetric, heuristic, dtls | 12, 5, 16 | 12, 5, 16 | |
 | bundle | 6 | 6 | |
 | rtpp-flags | 17 | 18 | T.38 |
-| rtcp | 0 | 1 | jitter as RFC 3550 counts it, and MOS of media measured here |
+| rtcp | 1 | 1 | |
 | stats | 2 | 3 | plain RTP on an SRTP leg is not passed on |
 | http | 0 | 1 | play media |
 | codec-prefs | 5 | 14 | opus, G.722, G.723, Speex |

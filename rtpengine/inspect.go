@@ -195,7 +195,7 @@ func (c *Call) mediaView(m *Media) MediaView {
 		if s.SSRC == rtp.LastSSRC || v.JitterMS == 0 {
 			v.JitterMS = s.JitterUnits / clockRate(m, s.LastPT) * 1000
 		}
-		if q := c.quality[s.SSRC]; q != nil && q.n > 0 {
+		if q := c.qualityWhere(func(v verdict) bool { return v.source == s.SSRC }); q != nil {
 			v.MOS = q.sum.over(q.n).mos
 		}
 	}

@@ -65,8 +65,8 @@ func (e *Engine) merge(c, other *Call) error {
 	for tag, p := range other.byTag {
 		c.byTag[tag] = p
 	}
-	for ssrc, q := range other.quality {
-		c.quality[ssrc] = q
+	for v, q := range other.quality {
+		c.quality[v] = q
 	}
 	add(&c.gone.RTP, other.gone.RTP)
 	add(&c.gone.RTCP, other.gone.RTCP)

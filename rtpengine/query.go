@@ -379,11 +379,12 @@ func (r *reporter) ssrc(d *ng.Dict, s *relay.SSRCStatus) {
 	d.AddInt("packets", int64(s.Packets))
 	d.AddInt("last RTP timestamp", int64(s.LastTimestamp))
 	d.AddInt("last RTP seq", int64(s.LastSeq&0xffff))
-	q := r.call.quality[s.SSRC]
-	if q == nil || q.n == 0 {
+	// What a party says is listed with its own source, as in the reference.
+	q := r.call.qualityWhere(func(v verdict) bool { return v.reporter == s.SSRC })
+	if q == nil {
 		return
 	}
-	d.AddInt("cumulative loss", q.lost)
+	d.AddInt("cumulative loss", max(s.Lost, 0))
 	avg := q.sum.over(q.n)
 	a := sampleDict(avg)
 	a.AddInt("samples", int64(q.n))
@@ -403,14 +404,14 @@ func (r *reporter) ssrc(d *ng.Dict, s *relay.SSRCStatus) {
 	d.AddDict("MOS progression", p)
 }
 
-// sampleDict writes a sample in the units of the protocol: MOS times ten, round trips in µs, jitter in ms, loss in percent.
+// sampleDict writes a sample in the units of the protocol: MOS times ten and cut off, round trips in µs, jitter in ms, loss in percent.
 func sampleDict(s sample) *ng.Dict {
 	d := &ng.Dict{}
-	d.AddInt("MOS", int64(s.mos*10+0.5))
+	d.AddInt("MOS", int64(s.mos*10+1e-6))
 	d.AddInt("round-trip time", s.roundTrip.Microseconds())
 	d.AddInt("round-trip time leg", s.leg.Microseconds())
 	d.AddInt("jitter", s.jitter.Milliseconds())
-	d.AddInt("packet loss", int64(s.loss+0.5))
+	d.AddInt("packet loss", int64(s.loss))
 	return d
 }
 

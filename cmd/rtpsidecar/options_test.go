@@ -119,6 +119,7 @@ func TestParseArgs(t *testing.T) {
 		{"without effect", "--num-threads 4 --io-uring --mqtt-host=x --poller-per-thread --io-uring", func(s *settings) bool {
 			return len(s.warnings) == 1 && slices.Equal(s.warnings[0].names, []string{"io-uring", "mqtt-host", "poller-per-thread"})
 		}},
+		{"listening quality", "--mos=LQ --mos=legacy", func(s *settings) bool { return len(s.warnings) == 0 && slices.Equal(s.mos, []string{"LQ", "legacy"}) }},
 		{"at the default", "--mos=CQ --recording-method=pcap", func(s *settings) bool { return len(s.warnings) == 0 }},
 	}
 	for _, tt := range tests {
@@ -151,6 +152,8 @@ func TestParseArgsErrors(t *testing.T) {
 		{"tos out of range", "--tos 256", "tos: 256"},
 		{"log level", "-L 8", "log-level: 8"},
 		{"kernel", "--kernel=maybe", `kernel: "maybe" is none of`},
+		{"mos", "--mos=AQ", `mos: "AQ" is none of`},
+		{"mos both", "--mos=CQ --mos=LQ", "exclude each other"},
 		{"learning", "--endpoint-learning=x", `endpoint-learning: "x" is none of`},
 		{"facility", "--log-facility=x", `unknown facility "x"`},
 		{"https without certificate", "--listen-https=1", "listen-https needs https-cert"},

@@ -50,6 +50,7 @@ type settings struct {
 	noFallback       bool
 	kernel           string
 	kernelInterfaces []string
+	mos              []string
 
 	logStderr                       bool
 	logLevel                        int
@@ -86,6 +87,10 @@ func (s *settings) finish(ctx context.Context, net network) error {
 		s.listenNG = []string{defaultListenNG}
 	}
 	s.engine.PortMin, s.engine.PortMax = uint16(s.portMin), uint16(s.portMax)
+	s.engine.MOS = rtpengine.MOSFormula{Listening: slices.Contains(s.mos, "LQ"), Legacy: slices.Contains(s.mos, "legacy")}
+	if slices.Contains(s.mos, "G.107.2") {
+		s.warnings = append(s.warnings, warning{"no such formula here, MOS is that of G.107", []string{"mos=G.107.2"}})
+	}
 	s.engine.EndpointLearning = learningModes[s.learning]
 	s.engine.MaxBandwidth = uint64(s.maxBandwidth)
 
@@ -128,6 +133,12 @@ func (s *settings) check() error {
 	oneOf("kernel", s.kernel, "auto", "off", "require")
 	oneOf("log-format", s.logFormat, "default", "parsable", "json")
 	oneOf("dtls-cert-cipher", s.engine.CertCipher, "prime256v1", "RSA")
+	for _, word := range s.mos {
+		oneOf("mos", word, "CQ", "LQ", "G.107", "legacy", "G.107.2")
+	}
+	if slices.Contains(s.mos, "CQ") && slices.Contains(s.mos, "LQ") {
+		errs = append(errs, errors.New("mos: CQ and LQ exclude each other"))
+	}
 	oneOf("ssrc-reporting", s.engine.SSRCReporting, "full", "inline", "global", "none")
 	if _, ok := syslogFacilities[s.logFacility]; !ok {
 		errs = append(errs, fmt.Errorf("log-facility: unknown facility %q", s.logFacility))
