@@ -30,6 +30,12 @@ func ctlCommand() *cli.Command {
 			&cli.StringFlag{Name: "to", Value: "udp:" + defaultListenNG, EnvVars: []string{"RTPSIDECAR_TO"}, Usage: "`ADDRESS` of the daemon: udp:HOST:PORT, tcp:HOST:PORT, http://HOST:PORT/ng or ws://HOST:PORT/; for the console also cli:HOST:PORT"},
 			&cli.DurationFlag{Name: "timeout", Value: time.Second, Usage: "wait this long for each of 5 attempts"},
 		},
+		Action: func(c *cli.Context) error {
+			if c.NArg() > 0 {
+				return usageError{fmt.Errorf("ctl has no command %q; ctl --help lists them, ctl console passes any line on", c.Args().First())}
+			}
+			return cli.ShowSubcommandHelp(c)
+		},
 		Subcommands: []*cli.Command{
 			{Name: "ping", Usage: "is it there?", Action: ctl("ping", false)},
 			{Name: "list", Usage: "the ids of its calls", Action: ctl("list", false), Flags: []cli.Flag{
@@ -76,12 +82,12 @@ func ctl(command string, callID bool) cli.ActionFunc {
 		}
 		client, err := ng.Dial(c.Context, c.String("to"), ng.ClientConfig{Timeout: c.Duration("timeout")})
 		if err != nil {
-			return err
+			return noAnswer(c, err)
 		}
 		defer func() { _ = client.Close() }()
 		reply, err := client.Do(c.Context, req)
 		if err != nil {
-			return err
+			return noAnswer(c, err)
 		}
 		return printJSON(c.App.Writer, reply)
 	}
@@ -110,14 +116,18 @@ func ask(c *cli.Context, line string, w io.Writer) error {
 	req.AddString("body", line)
 	client, err := ng.Dial(c.Context, c.String("to"), ng.ClientConfig{Timeout: c.Duration("timeout")})
 	if err != nil {
-		return err
+		return noAnswer(c, err)
 	}
 	defer func() { _ = client.Close() }()
 	reply, err := client.Do(c.Context, req)
 	if err != nil {
+		return noAnswer(c, err)
+	}
+	answer := reply.Value("response").Str()
+	if err := refusal(answer); err != nil {
 		return err
 	}
-	_, err = io.WriteString(w, reply.Value("response").Str())
+	_, err = io.WriteString(w, answer)
 	return err
 }
 
@@ -149,13 +159,20 @@ func dialConsole(c *cli.Context, addr, line string, w io.Writer) error {
 	dialer := net.Dialer{Timeout: c.Duration("timeout")}
 	conn, err := dialer.DialContext(c.Context, "tcp", addr)
 	if err != nil {
-		return err
+		return noAnswer(c, err)
 	}
 	defer func() { _ = conn.Close() }()
 	if _, err = io.WriteString(conn, line+"\n"); err != nil {
 		return err
 	}
-	_, err = io.Copy(w, conn)
+	answer, err := io.ReadAll(conn)
+	if err == nil {
+		err = refusal(string(answer))
+	}
+	if err != nil {
+		return err
+	}
+	_, err = w.Write(answer)
 	return err
 }
 

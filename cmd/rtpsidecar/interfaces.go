@@ -228,7 +228,11 @@ func resolve(ctx context.Context, net network, address string) ([]netip.Addr, er
 			return addrs, nil
 		}
 	}
-	return resolveHost(ctx, net, address)
+	addrs, err := resolveHost(ctx, net, address)
+	if err != nil {
+		return nil, fmt.Errorf("no address, no device and no host that can be resolved (ip address lists devices): %w", err)
+	}
+	return addrs, nil
 }
 
 // resolveHost reads an IP or looks a host name up.

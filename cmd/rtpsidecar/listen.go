@@ -19,7 +19,7 @@ func listenAddrs(ctx context.Context, net network, spec string) (addrs []netip.A
 	}
 	n, err := strconv.ParseUint(portText, 10, 16)
 	if err != nil {
-		return nil, false, fmt.Errorf("%q is not [IP|HOST:]PORT", spec)
+		return nil, false, usageError{fmt.Errorf("%q is not [IP|HOST:]PORT, as in 192.0.2.1:2223", spec)}
 	}
 	port := uint16(n)
 	switch {
@@ -56,7 +56,7 @@ func listenAll(ctx context.Context, net network, name string, specs []string, op
 			case several && (errors.Is(err, syscall.EAFNOSUPPORT) || errors.Is(err, syscall.EADDRNOTAVAIL)):
 				errs = append(errs, err) // the machine lacks a family, or one address of the name
 			default:
-				return nil, fmt.Errorf("%s %s: %w", name, spec, err)
+				return nil, fmt.Errorf("%s %s: %w%s", name, spec, err, bindHint(a, err))
 			}
 		}
 		if len(bound) == before {

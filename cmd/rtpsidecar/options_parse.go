@@ -80,8 +80,9 @@ func readArgs(args []string) ([]given, error) {
 		}
 	}
 	if err := flags.Parse(args); err != nil {
-		return nil, errors.New(strings.NewReplacer("unknown flag:", "unknown option", "unknown shorthand flag:", "unknown option",
-			"flag needs", "option needs", "flag:", "option:").Replace(err.Error()))
+		complaint := strings.NewReplacer("unknown flag:", "unknown option", "unknown shorthand flag:", "unknown option",
+			"flag needs", "option needs", "flag:", "option:").Replace(err.Error())
+		return nil, errors.New(complaint + optionHint(complaint))
 	}
 	if flags.NArg() > 0 {
 		return nil, fmt.Errorf("unexpected argument %q", flags.Arg(0))

@@ -140,6 +140,9 @@ func (d *daemon) run(ctx context.Context, quiet bool) error {
 		}
 		defer func() { _ = os.Remove(d.pidfile) }()
 	}
+	if names := foreign(d.engine.Interfaces); len(names) > 0 {
+		d.log.Warn("addresses that this machine does not have: calls fail there", "interfaces", names)
+	}
 	d.log.Info("ready", bound...)
 	if err := errors.Join(notify(d.env.getenv, "READY=1\nMAINPID="+strconv.Itoa(os.Getpid())), tellParent(d.env.getenv)); err != nil {
 		d.log.Warn("service manager", "error", err)

@@ -15,6 +15,7 @@ import (
 	"math/big"
 	"net"
 	"net/http"
+	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -28,6 +29,8 @@ import (
 	"go.uber.org/goleak"
 
 	"rtpsidecar/ng"
+	"rtpsidecar/relay"
+	"rtpsidecar/rtpengine"
 )
 
 // asProgram makes the test binary run as the program itself.
@@ -360,7 +363,10 @@ func TestProgramFailsInTheBackground(t *testing.T) {
 		code int
 		want string
 	}{
-		{"unknown option", []string{"--nope"}, 2, "rtpsidecar: unknown option --nope\n"},
+		{"unknown option", []string{"--nope"}, 2, "rtpsidecar: unknown option --nope; serve --help lists them\n"},
+		{"misspelt option", []string{"--interfce=lo"}, 2, "is --interface meant?"},
+		{"listener", []string{"--config-file=none", "-E", "--interface=127.0.0.1", "--listen-ng=127.0.0.1"}, 2, "as in 192.0.2.1:2223"},
+		{"no such address", []string{"--config-file=none", "-E", "--interface=127.0.0.1", "--listen-ng=198.51.100.77:22"}, 1, "no interface of this machine has 198.51.100.77"},
 		{"known to the child only", []string{"--config-file=none", "-E", "--interface=nowhere.invalid"}, 2, `interface "nowhere.invalid"`},
 		{"cannot run", []string{"--config-file=none", "-E", "--interface=127.0.0.1", "--listen-ng=127.0.0.1:0", "-p", "/nonexistent/pid"}, 1, "pidfile"},
 	}
@@ -392,6 +398,8 @@ func TestCommands(t *testing.T) {
 		{"rtpsidecar ctl ping x", "", 2},
 		{"rtpsidecar ctl --to=nowhere ping", "", 1},
 		{"rtpsidecar ctl --nope ping", "", 2},
+		{"rtpsidecar ctl pnig", "", 2},
+		{"rtpsidecar ctl", "why", 0},
 	}
 	for _, tt := range tests {
 		t.Run(tt.args, func(t *testing.T) {
@@ -438,4 +446,31 @@ func writeCertificate(t *testing.T, dir string) string {
 		t.Fatal(err)
 	}
 	return path
+}
+
+// TestAdvice: what fails says what to do.
+func TestAdvice(t *testing.T) {
+	d := startServe(t, nil, "--listen-ng=127.0.0.1:0", "--listen-cli=127.0.0.1:0")
+	for _, tt := range []struct {
+		args []string
+		want string
+	}{
+		{[]string{"--to=udp:" + d.NG[0], "why", "nosuch"}, "Call ID not found (nosuch)."},
+		{[]string{"--to=cli:" + d.CLI[0], "why", "nosuch"}, "Call ID not found (nosuch)."},
+		{[]string{"--to=udp:" + d.NG[0], "set", "maxsessions", "ten"}, "Fail setting maxsessions to ten"},
+		{[]string{"--to=tcp:127.0.0.1:1", "ping"}, "nobody answers at tcp:127.0.0.1:1"},
+	} {
+		if _, err := ctlRun(t, tt.args...); err == nil || !strings.Contains(err.Error(), tt.want) {
+			t.Errorf("%q: %v, want %q", tt.args, err, tt.want)
+		}
+	}
+	if got := bindHint(netip.MustParseAddrPort("127.0.0.1:2223"), syscall.EADDRINUSE); !strings.Contains(got, "sport = :2223") {
+		t.Errorf("hint %q", got)
+	}
+	in := func(a string) rtpengine.Interface {
+		return rtpengine.Interface{Interface: relay.Interface{Name: "pub", Local: netip.MustParseAddr(a)}}
+	}
+	if got := foreign([]rtpengine.Interface{in("127.0.0.1"), in("198.51.100.77")}); !slices.Equal(got, []string{"pub/198.51.100.77"}) {
+		t.Errorf("foreign addresses %q", got)
+	}
 }

@@ -230,15 +230,15 @@ func embedded(lit piece) (vars []piece) {
 func nearestFunction(name string) string {
 	best, fewest := "", 4
 	for f := range functions {
-		if n := distance(name, f); n < fewest || n == fewest && f < best {
+		if n := Distance(name, f); n < fewest || n == fewest && f < best {
 			best, fewest = f, n
 		}
 	}
 	return best
 }
 
-// distance counts the letters to insert, delete or replace.
-func distance(a, b string) int {
+// Distance counts the letters to insert, delete or replace.
+func Distance(a, b string) int {
 	row := make([]int, len(b)+1)
 	for j := range row {
 		row[j] = j

@@ -226,7 +226,7 @@ func (c *check) suite(e Effect, name string) {
 	f := c.find(Error, "value", e.Word, "there is no crypto suite %s", name)
 	fewest := 5
 	for _, s := range suiteNames {
-		if n := distance(upper, s); n < fewest {
+		if n := Distance(upper, s); n < fewest {
 			f.Suggest, fewest = s, n
 		}
 	}
