@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -16,9 +17,16 @@ type call struct {
 	toCaller, callee netip.AddrPort // relay ports: callee is where the caller sends, toCaller where the callee sends
 }
 
-func body(user string, port int) string {
-	return "v=0\r\no=" + user + " 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\n" +
-		"m=audio " + strconv.Itoa(port) + " RTP/AVP 0 8 101\r\na=rtpmap:101 telephone-event/8000\r\na=fmtp:101 0-15\r\na=ptime:20\r\n"
+// body is a phone's SDP; crypto is its SDES key in SDP's form with the tag in front, "" for plain RTP.
+func body(user string, media netip.AddrPort, crypto string) string {
+	protocol, lines := "RTP/AVP", ""
+	if crypto != "" {
+		protocol, lines = "RTP/SAVP", "a=crypto:"+crypto+"\r\n"
+	}
+	host := media.Addr().String()
+	return "v=0\r\no=" + user + " 1 1 IN IP4 " + host + "\r\ns=-\r\nc=IN IP4 " + host + "\r\nt=0 0\r\n" +
+		"m=audio " + strconv.Itoa(int(media.Port())) + " " + protocol + " 0 8 101\r\na=rtpmap:101 telephone-event/8000\r\na=fmtp:101 0-15\r\n" +
+		lines + "a=ptime:20\r\n"
 }
 
 func message(command, id string, keys ...string) *ng.Dict {
@@ -31,17 +39,28 @@ func message(command, id string, keys ...string) *ng.Dict {
 	return d
 }
 
-// setUp makes one call between a caller and a callee whose media ports on 127.0.0.1 are given.
-func setUp(d *daemon.Daemon, id string, callerPort, calleePort int) (call, error) {
+// setUp makes one call between a caller and a callee with these media addresses. With crypto, in SDP's form, the callee
+// has SRTP, under this key of its own.
+func setUp(d *daemon.Daemon, id string, caller, callee netip.AddrPort, crypto string) (call, error) {
 	c := call{id: id}
-	offer, err := d.Ask(message("offer", id, "from-tag", "caller", "ICE", "remove", "sdp", body("caller", callerPort)))
+	keys := []string{"from-tag", "caller", "ICE", "remove"}
+	var toCallee []string
+	if crypto != "" {
+		toCallee = []string{"transport-protocol", "RTP/SAVP"}
+	}
+	offer, err := d.Ask(message("offer", id, slices.Concat(keys, toCallee, []string{"sdp", body("caller", caller, "")})...))
 	if err == nil {
 		c.toCaller, err = mediaOf(offer) // the callee sends there
 	}
 	if err != nil {
 		return c, fmt.Errorf("offer: %w", err)
 	}
-	answer, err := d.Ask(message("answer", id, "from-tag", "caller", "to-tag", "callee", "ICE", "remove", "sdp", body("callee", calleePort)))
+	if crypto != "" {
+		if crypto, err = tagged(offer, crypto); err != nil {
+			return c, err
+		}
+	}
+	answer, err := d.Ask(message("answer", id, slices.Concat(keys, []string{"to-tag", "callee", "sdp", body("callee", callee, crypto)})...))
 	if err == nil {
 		c.callee, err = mediaOf(answer)
 	}
@@ -51,16 +70,32 @@ func setUp(d *daemon.Daemon, id string, callerPort, calleePort int) (call, error
 	return c, nil
 }
 
+// tagged puts the tag in front of crypto under which the relay has offered its suite.
+func tagged(offer *ng.Dict, crypto string) (string, error) {
+	suite, _, _ := strings.Cut(crypto, " ")
+	for line := range strings.Lines(offer.Value("sdp").Str()) {
+		rest, ok := strings.CutPrefix(line, "a=crypto:")
+		if tag, what, _ := strings.Cut(rest, " "); ok && strings.HasPrefix(what, suite+" ") {
+			return tag + " " + crypto, nil
+		}
+	}
+	return "", fmt.Errorf("offer: no %s", suite)
+}
+
 func tearDown(d *daemon.Daemon, id string) error {
 	_, err := d.Ask(message("delete", id, "from-tag", "caller", "delete-delay", "0"))
 	return err
 }
 
+// mediaOf is where the SDP of a reply wants media.
 func mediaOf(reply *ng.Dict) (netip.AddrPort, error) {
-	_, rest, ok := strings.Cut(reply.Value("sdp").Str(), "m=audio ")
-	if !ok {
-		return netip.AddrPort{}, fmt.Errorf("no audio in %q", reply.Value("sdp").Str())
+	text := reply.Value("sdp").Str()
+	_, host, ok1 := strings.Cut(text, "c=IN IP4 ")
+	_, rest, ok2 := strings.Cut(text, "m=audio ")
+	if !ok1 || !ok2 {
+		return netip.AddrPort{}, fmt.Errorf("no audio in %q", text)
 	}
+	host, _, _ = strings.Cut(host, "\r\n")
 	port, _, _ := strings.Cut(rest, " ")
-	return netip.ParseAddrPort("127.0.0.1:" + port)
+	return netip.ParseAddrPort(host + ":" + port)
 }

@@ -8,6 +8,15 @@
 //	calls   offers, answers and deletes, eight in flight: CPU time per message; what is left afterwards
 //	memory  resident memory of the idle daemon and per established call
 //
+// The lab is by itself, as root, with three hosts in network namespaces joined by cables (caller - relay - callee):
+//
+//	go run ./scripts/bench --only lab [--rates 20000,80000] [--bursts 200us,1ms] [--json FILE] [--picture FILE.svg]
+//	go run ./scripts/bench --from FILE [--picture FILE.svg]
+//
+// It measures the reference, ours and ours with --kernel=require in turn, and what the same packets cost when a program
+// at the relay's interfaces bounces them (reflect). What is above that is the relay's: the time that the processors were
+// not idle, which needs a machine that does nothing else, and the run time of all threads that had to do with it.
+//
 // CPU time is the run time of the daemon's threads as the scheduler counts it, in nanoseconds (/proc/PID/task/*/schedstat);
 // latency is from just before the send call to the kernel's receive time stamp, so the bench's own scheduling has no
 // part in it. Each figure is the median over the rounds with the smallest and the largest; a ratio is ours to the peer's

@@ -27,6 +27,8 @@ type options struct {
 	parallel               int
 	warm, measure, burst   time.Duration
 	check                  bool
+
+	rates, bursts, picture, from string
 }
 
 func main() {
@@ -45,6 +47,10 @@ func main() {
 	flag.DurationVar(&o.measure, "measure", 10*time.Second, "media while measuring")
 	flag.DurationVar(&o.burst, "burst", 200*time.Microsecond, "the sender's tick; the calls are spread over the ticks of 20 ms")
 	flag.BoolVar(&o.check, "check", false, "exit 1 where a limit is exceeded")
+	flag.StringVar(&o.rates, "rates", "20000,80000", "packets a second of the lab")
+	flag.StringVar(&o.bursts, "bursts", "200us,1ms", "the sender's ticks in the lab")
+	flag.StringVar(&o.picture, "picture", "", "draw what the lab has recorded into this SVG `file`")
+	flag.StringVar(&o.from, "from", "", "draw what was recorded in this JSON `file`, and measure nothing")
 	flag.Parse()
 	ok, err := o.run(ctx, os.Stdout)
 	if err != nil {
@@ -80,6 +86,9 @@ var figures = []*figure{
 type result map[string]float64
 
 func (o options) run(ctx context.Context, w io.Writer) (ok bool, err error) {
+	if o.from != "" {
+		return true, drawFile(o.from, o.picture)
+	}
 	dir, err := os.MkdirTemp("", "bench-")
 	if err != nil {
 		return false, err
@@ -96,6 +105,9 @@ func (o options) run(ctx context.Context, w io.Writer) (ok bool, err error) {
 	version, err := daemon.Version(ctx, o.peer)
 	if err != nil {
 		return false, err
+	}
+	if o.only == "lab" {
+		return o.lab(ctx, w, dir, version)
 	}
 	for round := range o.rounds {
 		for _, who := range []string{"peer", "ours"} {
@@ -224,7 +236,7 @@ func (o options) setUps(ctx context.Context, d *daemon.Daemon, res result) error
 // establish makes the calls of the calls and memory loads.
 func (o options) establish(ctx context.Context, d *daemon.Daemon) error {
 	return o.each(ctx, func(id string) error {
-		_, err := setUp(d, id, 9000, 9002)
+		_, err := setUp(d, id, netip.MustParseAddrPort("127.0.0.1:9000"), netip.MustParseAddrPort("127.0.0.1:9002"), "")
 		return err
 	})
 }

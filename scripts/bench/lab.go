@@ -1,0 +1,229 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"rtpsidecar/relay/srtp"
+	"rtpsidecar/scripts/internal/daemon"
+)
+
+// The relays of the lab, in the order of a round.
+const (
+	subjectReflect = "reflect"     // no relay: the packets are bounced
+	subjectPeer    = "peer"        // the reference, in userspace
+	subjectUser    = "ours"        // ours, in userspace
+	subjectKernel  = "ours-kernel" // ours with --kernel=require
+)
+
+var subjects = []string{subjectReflect, subjectPeer, subjectUser, subjectKernel}
+
+// labRun is one measurement. Times are in us.
+type labRun struct {
+	Round          int
+	Rate           int    // packets a second, both directions together
+	Burst          string // the sender's tick
+	Media          string // plain, or srtp: the callee's leg
+	Subject        string
+	Machine        float64 // of all processors, per packet: on a machine that does nothing else
+	Threads        float64 // of the daemon, the bench and the kernel's packet threads, per packet
+	Daemon         float64 // of the daemon's threads, per packet
+	P50, P99       float64 // latency
+	Sent, Received int
+	InKernel       int64   // packets that the kernel forwarded, warm-up included
+	Late           float64 // the sender, at worst
+}
+
+// labData is what is recorded.
+type labData struct {
+	Peer, Go, Kernel string
+	CPUs             int
+	Time             string
+	Warm, Measure    string
+	Runs             []labRun
+}
+
+const (
+	labSuite = "AES_CM_128_HMAC_SHA1_80"
+	perCall  = 100 // packets a second, both directions together
+)
+
+// lab measures in network namespaces what a relay costs the whole machine.
+func (o options) lab(ctx context.Context, w io.Writer, dir, version string) (ok bool, err error) {
+	runtime.LockOSThread() // for good: it stays in the relay's namespace, and daemons started from it live as long as it
+	n, err := newLabNet()
+	if err != nil {
+		return false, err
+	}
+	defer n.close()
+	data := labData{Peer: version, Go: runtime.Version(), Kernel: kernelRelease(), CPUs: runtime.NumCPU(),
+		Time: time.Now().UTC().Format(time.RFC3339), Warm: o.warm.String(), Measure: o.measure.String()}
+	for round := range o.rounds {
+		for rate := range strings.SplitSeq(o.rates, ",") {
+			for burst := range strings.SplitSeq(o.bursts, ",") {
+				for _, media := range []string{"plain", "srtp"} {
+					for _, who := range subjects {
+						r := labRun{Round: round + 1, Burst: burst, Media: media, Subject: who}
+						if r.Rate, err = strconv.Atoi(rate); err != nil {
+							return false, err
+						}
+						fmt.Fprintf(os.Stderr, "round %d of %d: %s/s, %s, %s, %s ...\n", r.Round, o.rounds, rate, burst, media, who)
+						if err := o.labRun(ctx, n, &r, filepath.Join(dir, who+".log")); err != nil {
+							return false, fmt.Errorf("%s: %w", who, err)
+						}
+						data.Runs = append(data.Runs, r)
+					}
+				}
+			}
+		}
+	}
+	ok = data.table(w)
+	if o.json != "" {
+		b, err := json.MarshalIndent(data, "", "  ")
+		if err == nil {
+			err = os.WriteFile(o.json, append(b, '\n'), 0o644)
+		}
+		if err != nil {
+			return ok, err
+		}
+	}
+	if o.picture != "" {
+		return ok, draw(&data, o.picture)
+	}
+	return ok, nil
+}
+
+func kernelRelease() string {
+	var u unix.Utsname
+	if err := unix.Uname(&u); err != nil {
+		return ""
+	}
+	return unix.ByteSliceToString(u.Release[:])
+}
+
+func (o options) labRun(ctx context.Context, n *labNet, r *labRun, log string) (err error) {
+	m := &media{warm: o.warm, measure: o.measure}
+	if m.burst, err = time.ParseDuration(r.Burst); err != nil {
+		return err
+	}
+	err = errors.Join(
+		n.in(n.callerNS, func() (err error) { m.a, err = newEnd(n.caller); return err }),
+		n.in(n.calleeNS, func() (err error) { m.b, err = newEnd(n.callee); return err }))
+	if err != nil {
+		return err
+	}
+	defer m.a.conn.Close()
+	defer m.b.conn.Close()
+	calls := max(r.Rate/perCall, 1)
+	crypto, err := m.secure(r.Media, calls)
+	if err != nil {
+		return err
+	}
+	kernel := func() (int64, error) { return 0, nil }
+	if r.Subject == subjectReflect {
+		undo, err := n.reflect()
+		if err != nil {
+			return err
+		}
+		defer undo()
+		for i := range calls {
+			m.toA = append(m.toA, netip.AddrPortFrom(n.relay, uint16(20000+2*i)))
+		}
+		m.toB = m.toA
+	} else {
+		d, err := o.labDaemon(ctx, n, r.Subject, log)
+		if err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, d.Close()) }()
+		m.pid = d.PID()
+		for i := range calls {
+			c, err := setUp(d, fmt.Sprintf("lab-%d", i), m.a.addr(), m.b.addr(), crypto)
+			if err != nil {
+				return err
+			}
+			m.toA, m.toB = append(m.toA, c.toCaller), append(m.toB, c.callee)
+		}
+		kernel = func() (int64, error) { return inKernel(d) }
+	}
+	t, err := m.run(ctx)
+	if err != nil {
+		return err
+	}
+	r.Machine, r.Threads, r.Daemon, r.P50, r.P99, r.Late = micro(t.Busy), micro(t.Threads), micro(t.CPUPerPacket), micro(t.P50), micro(t.P99), micro(t.Late)
+	r.Sent, r.Received = t.Sent, t.Received
+	r.InKernel, err = kernel()
+	return err
+}
+
+// secure gives the callee a key, and returns it as SDP has it; "" for plain media.
+func (m *media) secure(kind string, calls int) (crypto string, err error) {
+	if kind == "plain" {
+		return "", nil
+	}
+	key, err := srtp.NewParams(srtp.SuiteByName(labSuite), rand.Reader)
+	if err != nil {
+		return "", err
+	}
+	for range calls {
+		c, err := srtp.New(key)
+		if err != nil {
+			return "", err
+		}
+		m.b.srtp = append(m.b.srtp, c)
+	}
+	return labSuite + " inline:" + base64.StdEncoding.EncodeToString(append(key.Key, key.Salt...)), nil
+}
+
+func (o options) labDaemon(ctx context.Context, n *labNet, subject, log string) (*daemon.Daemon, error) {
+	cfg := daemon.Config{
+		Path: o.ours, LogFile: log,
+		Listen:     netip.MustParseAddrPort("127.0.0.1:9998"),
+		Interfaces: []string{n.relay.String()},
+		PortMin:    10000, PortMax: 32000,
+		Args: []string{"--log-level=3"},
+	}
+	switch subject {
+	case subjectPeer:
+		cfg.Path = o.peer
+	case subjectKernel:
+		cfg.Args = append(cfg.Args, "--kernel=require")
+	}
+	return daemon.Start(ctx, cfg)
+}
+
+// inKernel is how many packets the daemon says that its kernel part has forwarded.
+func inKernel(d *daemon.Daemon) (int64, error) {
+	reply, err := d.Ask(message("statistics", ""))
+	if err != nil {
+		return 0, fmt.Errorf("statistics: %w", err)
+	}
+	n, ok := reply.Value("statistics").Dict().Value("totalstatistics").Dict().Value("relayedpackets_kernel").Int()
+	if !ok {
+		return 0, errors.New("statistics: no relayedpackets_kernel")
+	}
+	return n, nil
+}
+
+func interfaceIndex(name string) (int, error) {
+	i, err := net.InterfaceByName(name)
+	if err != nil {
+		return 0, err
+	}
+	return i.Index, nil
+}

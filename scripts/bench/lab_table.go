@@ -1,0 +1,110 @@
+package main
+
+import (
+	"cmp"
+	"fmt"
+	"io"
+	"slices"
+)
+
+// labCase is one load.
+type labCase struct {
+	Rate         int
+	Burst, Media string
+}
+
+func (c labCase) String() string { return fmt.Sprintf("%s, %dk/s, %s", c.Media, c.Rate/1000, c.Burst) }
+
+// cases are the loads of the data, in their order.
+func (d *labData) cases() (list []labCase) {
+	for _, r := range d.Runs {
+		if c := (labCase{r.Rate, r.Burst, r.Media}); !slices.Contains(list, c) {
+			list = append(list, c)
+		}
+	}
+	return list
+}
+
+// series is one value of a relay under a load, by round.
+func (d *labData) series(c labCase, subject string, value func(*labRun) float64) (v []float64) {
+	for i := range d.Runs {
+		if r := &d.Runs[i]; r.Subject == subject && c == (labCase{r.Rate, r.Burst, r.Media}) {
+			v = append(v, value(r))
+		}
+	}
+	return v
+}
+
+// above is a value less what the reflection of the same round has; a negative one is noise.
+func (d *labData) above(c labCase, subject string, value func(*labRun) float64) []float64 {
+	v, base := d.series(c, subject, value), d.series(c, subjectReflect, value)
+	for i := range v {
+		v[i] = max(v[i]-base[i], 0)
+	}
+	return v
+}
+
+var (
+	machine = func(r *labRun) float64 { return r.Machine }
+	threads = func(r *labRun) float64 { return r.Threads }
+	relay   = func(r *labRun) float64 { return r.Daemon }
+	p50     = func(r *labRun) float64 { return r.P50 }
+	p99     = func(r *labRun) float64 { return r.P99 }
+	lost    = func(r *labRun) float64 { return float64(r.Sent - r.Received) }
+	share   = func(r *labRun) float64 { return 100 * float64(r.InKernel) / float64(cmp.Or(r.Sent, 1)) }
+)
+
+// ratios are ours to the peer's of the same round. A peer that costs nothing gives none.
+func ratios(ours, peer []float64) (v []float64) {
+	for i := range ours {
+		if i < len(peer) && peer[i] > 0 {
+			v = append(v, ours[i]/peer[i])
+		}
+	}
+	return v
+}
+
+// table writes what was measured, in us, and then the ratios with their limits. It tells whether all hold.
+func (d *labData) table(w io.Writer) bool {
+	fmt.Fprintf(w, "peer rtpengine %s, Linux %s, %s, %d CPUs; medians [smallest-largest], times in us\n\n", d.Peer, d.Kernel, d.Go, d.CPUs)
+	fmt.Fprintf(w, "| load | relay | machine per packet | above reflect | threads | above reflect | daemon | p50 | p99 | lost |\n|---|---|---|---|---|---|---|---|---|---|\n")
+	for _, c := range d.cases() {
+		for _, s := range subjects {
+			fmt.Fprintf(w, "| %s | %s | %s | %s | %s | %s | %s | %s | %s | %s |\n", c, s,
+				spread(d.series(c, s, machine), 1), spread(d.above(c, s, machine), 2),
+				spread(d.series(c, s, threads), 1), spread(d.above(c, s, threads), 2), spread(d.series(c, s, relay), 1), spread(d.series(c, s, p50), 0), spread(d.series(c, s, p99), 0), spread(d.series(c, s, lost), 0))
+		}
+	}
+	fmt.Fprintf(w, "\n| load | figure | ours / peer | limit |\n|---|---|---|---|\n")
+	ok := true
+	for _, c := range d.cases() {
+		cost := 1.0 / 15
+		if c.Media == "srtp" {
+			cost = 1.0 / 5
+		}
+		for _, f := range []struct {
+			name  string
+			of    []float64
+			at    int // digits
+			limit float64
+		}{
+			{"userspace: daemon's threads", ratios(d.series(c, subjectUser, relay), d.series(c, subjectPeer, relay)), 2, 0.6},
+			{"kernel: machine above reflect", ratios(d.above(c, subjectKernel, machine), d.above(c, subjectPeer, machine)), 3, cost},
+			{"kernel: threads above reflect", ratios(d.above(c, subjectKernel, threads), d.above(c, subjectPeer, threads)), 3, cost},
+			{"kernel: p50 above reflect", ratios(d.above(c, subjectKernel, p50), d.above(c, subjectPeer, p50)), 3, 0.25},
+			{"kernel: p99 above reflect", ratios(d.above(c, subjectKernel, p99), d.above(c, subjectPeer, p99)), 3, 0.1},
+			{"kernel: lost packets", d.series(c, subjectKernel, lost), 0, 0},
+		} {
+			limit := fmt.Sprintf("%.*f", max(f.at, 1), f.limit)
+			if len(f.of) == 0 || median(f.of) > f.limit {
+				limit += " EXCEEDED"
+				ok = false
+			}
+			fmt.Fprintf(w, "| %s | %s | %s | %s |\n", c, f.name, spread(f.of, f.at), limit)
+		}
+		if v := d.series(c, subjectKernel, share); len(v) > 0 {
+			fmt.Fprintf(w, "| %s | kernel: share of packets, warm-up included, in percent of those measured | %s | |\n", c, spread(v, 0))
+		}
+	}
+	return ok
+}
