@@ -139,7 +139,7 @@ var (
 )
 
 // TestWhyFaults seeds one fault a row; want is what the diagnosis must say, as "FROM>TO PARTY code". Nothing else may
-// be said beyond also.
+// be said beyond. says is what the text must tell besides, as an expression: the words that an operator acts on.
 func TestWhyFaults(t *testing.T) {
 	near, far := loopback(t), loopback(t)
 	later := 6 * time.Second
@@ -151,8 +151,9 @@ func TestWhyFaults(t *testing.T) {
 		pt   byte
 		at   time.Duration
 		want []string
+		says string
 	}{
-		{name: "nobody sends", play: never, want: []string{"A>B A no-packets", "B>A B no-packets"}},
+		{name: "nobody sends", play: never, want: []string{"A>B A no-packets", "B>A B no-packets"}, says: `No packet ever arrived on port \d+ from anyone; A was told to send to 127\.0\.0\.1:\d+`},
 		{name: "the caller does not send", play: func(c *chain) {
 			for range 5 {
 				c.b.send(c.toB.Media[0], 0, "x")
@@ -168,9 +169,9 @@ func TestWhyFaults(t *testing.T) {
 		{name: "not answered", seed: func(c *chain) { c.onAnswer = nil }, play: never,
 			want: []string{"A><untagged 1> <untagged 1> no-answer", "<untagged 1>>A <untagged 1> no-answer"}},
 		{name: "refused", seed: func(c *chain) { c.onAnswer = replace(`m=audio \d+`, "m=audio 0") }, play: never,
-			want: []string{"A>B B rejected", "B>A B rejected"}},
+			want: []string{"A>B B rejected", "B>A B rejected"}, says: `B refused this audio section: its SDP has port 0`},
 		{name: "sendonly", seed: func(c *chain) { c.bBody += "a=sendonly\r\n" },
-			want: []string{"A>B B direction"}},
+			want: []string{"A>B B direction"}, says: `The SDP of B says a=sendonly`},
 		{name: "hold by zero address", seed: func(c *chain) { c.onAnswer = replace(`c=IN IP4 [\d.]+`, "c=IN IP4 0.0.0.0") },
 			want: []string{"A>B B hold"}},
 		{name: "blocked", seed: func(c *chain) {
@@ -181,19 +182,19 @@ func TestWhyFaults(t *testing.T) {
 		{name: "drop-traffic", seed: func(c *chain) { c.answerFlags = []any{"drop-traffic", "start"} },
 			want: []string{"A>B A blocked", "B>A B blocked"}},
 		{name: "address family", seed: func(c *chain) { c.onAnswer = replace(`c=IN IP4 [\d.]+`, "c=IN IP6 2001:db8::1") },
-			want: []string{"A>B B family"}},
+			want: []string{"A>B B family"}, says: `wants its media at .*2001:db8::1.* \(IPv6\), but it is served on 127\.0\.0\.1.* \(IPv4\)`},
 		{name: "strict-source", seed: func(c *chain) {
 			c.onAnswer = replace(`c=IN IP4 127.0.0.1`, "c=IN IP4 127.0.0.9")
 			c.answerFlags = []any{"endpoint-learning", "off", "flags", []string{"strict-source"}}
-		}, want: []string{"B>A B source-refused"}},
+		}, want: []string{"B>A B source-refused"}, says: `packets came from 127\.0\.0\.1:\d+ and were refused.*; the SDP of B says 127\.0\.0\.9:\d+`},
 		{name: "not learnt", seed: func(c *chain) {
 			c.onAnswer = replace(`m=audio \d+`, "m=audio 9")
 			c.answerFlags = []any{"flags", []string{"asymmetric"}}
-		}, want: []string{"A>B B not-learnt"}},
+		}, want: []string{"A>B B not-learnt"}, says: `Packets of B come from 127\.0\.0\.1:\d+, but media goes to .* as its SDP says \(asymmetric\)`},
 		{name: "advertised address", seed: func(c *chain) { c.aBody = strings.ReplaceAll(c.aBody, "127.0.0.1", "198.51.100.7") },
 			play: func(c *chain) { c.sendFrom(c.b, c.toB, 5); c.settle(ok("B", "A")) },
-			want: []string{"A>B A unroutable"}},
-		{name: "unknown payload type", pt: 96, want: []string{"A>B A unknown-pt", "B>A B unknown-pt"}},
+			want: []string{"A>B A unroutable"}, says: `was told to send to 127\.0\.0\.1, an address that it can hardly reach`},
+		{name: "unknown payload type", pt: 96, want: []string{"A>B A unknown-pt", "B>A B unknown-pt"}, says: `A sends payload type 96, which was not negotiated`},
 		{name: "not RTP", play: func(c *chain) {
 			for range 5 {
 				c.a.rtp.WriteToUDPAddrPort([]byte("hello, world: no RTP"), c.toA.Media[0].RTPAddr())
@@ -201,11 +202,11 @@ func TestWhyFaults(t *testing.T) {
 			c.sendFrom(c.b, c.toB, 5)
 			c.settle(func(d Diagnosis) bool { return slices.Contains(codes(d), "A>B A not-rtp") })
 		}, want: []string{"A>B A not-rtp"}},
-		{name: "silence after a while", at: 20 * time.Second, want: []string{"A>B A silence", "B>A B silence"}},
+		{name: "silence after a while", at: 20 * time.Second, want: []string{"A>B A silence", "B>A B silence"}, says: `Packets from A came until \d+s into the call, then nothing for 20s, as when a firewall or NAT closes its hole`},
 		{name: "wrong SDES key", seed: func(c *chain) {
 			c.nearFlags = sdesFlags
 			c.onAnswer = replace(`inline:[A-Za-z0-9+/]{8}`, "inline:AAAAAAAA")
-		}, want: []string{"B>A B srtp-auth"}},
+		}, want: []string{"B>A B srtp-auth"}, says: `packets from 127\.0\.0\.1:\d+ fail SRTP authentication since \d\d:\d\d:\d\d`},
 		{name: "no fingerprint", seed: func(c *chain) {
 			c.nearFlags = dtlsFlags
 			c.onAnswer = replace(`a=fingerprint:.*\r\n`, "")
@@ -213,16 +214,16 @@ func TestWhyFaults(t *testing.T) {
 		{name: "wrong fingerprint", seed: func(c *chain) {
 			c.nearFlags = dtlsFlags
 			c.onAnswer = replace(`a=fingerprint:sha-256 ..:..:..`, "a=fingerprint:sha-256 00:11:22")
-		}, want: []string{"A>B B dtls-fingerprint", "B>A B dtls-fingerprint"}},
+		}, want: []string{"A>B B dtls-fingerprint", "B>A B dtls-fingerprint"}, says: `The certificate of B does not match the a=fingerprint of its SDP`},
 		{name: "our fingerprint was replaced", seed: func(c *chain) {
 			c.nearFlags = dtlsFlags
 			c.onOffer = replace(`a=fingerprint:sha-256 ..:..:..`, "a=fingerprint:sha-256 00:11:22")
-		}, want: []string{"A>B B dtls-alert", "B>A B dtls-alert"}},
+		}, want: []string{"A>B B dtls-alert", "B>A B dtls-alert"}, says: `alert`},
 		{name: "both passive", seed: func(c *chain) {
 			c.nearFlags = dtlsFlags
 			c.onOffer = replace(`a=setup:actpass`, "a=setup:active")
 			c.onAnswer = replace(`a=setup:passive`, "a=setup:active")
-		}, want: []string{"A>B B dtls-no-hello", "B>A B dtls-no-hello"}},
+		}, want: []string{"A>B B dtls-no-hello", "B>A B dtls-no-hello"}, says: `The DTLS ClientHello of B, which is to be active, never came`},
 		{name: "DTLS filtered", seed: func(c *chain) {
 			c.nearFlags = dtlsFlags
 			c.onOffer = replace(`a=setup:actpass`, "a=setup:active")
@@ -239,7 +240,7 @@ func TestWhyFaults(t *testing.T) {
 		{name: "wrong ice-pwd", seed: func(c *chain) {
 			c.nearFlags = webrtcFlags
 			c.onOffer = replace(`a=ice-pwd:.*`, "a=ice-pwd:0123456789012345678901234567")
-		}, want: []string{"A>B B ice-credentials", "B>A B ice-credentials"}},
+		}, want: []string{"A>B B ice-credentials", "B>A B ice-credentials"}, says: `ICE checks came from 127\.0\.0\.1:\d+ without valid credentials: wrong ice-pwd`},
 		{name: "wrong ice-ufrag", seed: func(c *chain) {
 			c.nearFlags = webrtcFlags
 			c.onOffer = replace(`a=ice-ufrag:.*`, "a=ice-ufrag:wrong123")
@@ -248,7 +249,7 @@ func TestWhyFaults(t *testing.T) {
 			c.nearFlags = webrtcFlags
 			c.onOffer = replace(`a=candidate:(\S+ \d \S+ \d+) [\d.]+ \d+`, "a=candidate:$1 127.0.0.77 9")
 			c.onAnswer = replace(`a=candidate:(\S+ \d \S+ \d+) [\d.]+ \d+`, "a=candidate:$1 127.0.0.78 9")
-		}, want: []string{"A>B B ice-no-answer", "B>A B ice-no-answer"}},
+		}, want: []string{"A>B B ice-no-answer", "B>A B ice-no-answer"}, says: `No candidate pair of B answered: 127\.0\.0\.1:\d+ .*\d+`},
 		{name: "candidates are names", seed: func(c *chain) {
 			c.nearFlags = webrtcFlags
 			c.onOffer = replace(`a=candidate:.*\r\n`, "")
@@ -284,6 +285,11 @@ func TestWhyFaults(t *testing.T) {
 				d := c.why(at)
 				t.Errorf("got %q, want %q\n%s", got, tt.want, d.Text())
 			}
+			d := c.why(at)
+			words := strings.Join(strings.Fields(d.Text()), " ")
+			if !regexp.MustCompile(tt.says).MatchString(words) {
+				t.Errorf("%q does not say %q", words, tt.says)
+			}
 		})
 	}
 }
@@ -309,6 +315,9 @@ func (c *chain) sendFrom(p *phone, s *sdp.Session, n int) {
 
 // senderReport is a sender report without blocks of SSRC 1.
 var senderReport = append([]byte{0x80, 200, 0, 6, 0, 0, 0, 1}, make([]byte, 20)...)
+
+// natNoted is how a healthy flow tells that an address was learnt.
+var natNoted = regexp.MustCompile(`Packets of [AB] come from 127\.0\.0\.1:\d+, but its SDP says \S+: it is behind a NAT; media goes to 127\.0\.0\.1:\d+`)
 
 // TestWhyHealthy: no false alarm on calls of all kinds that work.
 func TestWhyHealthy(t *testing.T) {
@@ -350,6 +359,11 @@ func TestWhyHealthy(t *testing.T) {
 			if !c.talkFor(5*time.Second, 0, healthy) {
 				d := c.why(6 * time.Second)
 				t.Errorf("false alarm\n%s", d.Text())
+			}
+			d := c.why(6 * time.Second)
+			words := strings.Join(strings.Fields(d.Text()), " ")
+			if k.name == "NAT" && !natNoted.MatchString(words) {
+				t.Errorf("%q does not tell of the NAT", words)
 			}
 		})
 	}
