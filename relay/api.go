@@ -165,17 +165,23 @@ type Plan struct {
 type Route struct {
 	ID      uint64 // the media section, for Status
 	MID     string
-	MIDExt  uint8      // header extension id of sdes:mid in received packets; 0: none
-	PTs     PTSet      // payload types of this section; empty: any
-	Discard bool       // received RTP is dropped (the far side said recvonly or inactive, block media); RTCP passes
-	Silence SilenceSet // payload types whose payload is replaced by silence (silence media)
+	MIDExt  uint8       // header extension id of sdes:mid in received packets; 0: none
+	PTs     PTSet       // payload types of this section; empty: any
+	Discard bool        // received RTP is dropped (the far side said recvonly or inactive, block media); RTCP passes
+	Silence *SilenceSet // payload types whose payload is replaced by silence (silence media); nil: none
 	// LoopCheck drops RTP that goes round in circles: the far side's address is one of this host's own.
 	LoopCheck bool
 
-	// ClockRates are in Hz by payload type, 0 unknown; they are needed for the jitter only. Nil: those of RFC 3551.
-	ClockRates *[128]uint32
+	// ClockRates are those that RFC 3551 does not assign; they are needed for the jitter only.
+	ClockRates []ClockRate
 
 	Sinks []Sink
+}
+
+// ClockRate is the RTP clock of one payload type.
+type ClockRate struct {
+	PT uint8
+	Hz uint32
 }
 
 // PTSet is a set of RTP payload types 0..127.

@@ -281,7 +281,7 @@ func offloadable(lv *live, plan *Plan) string {
 		return "bundle"
 	case lv.dropIn || plan.Routes[0].Discard:
 		return "media is discarded"
-	case !plan.Routes[0].Silence.PTs.Empty():
+	case plan.Routes[0].Silence != nil:
 		return "media is silenced"
 	case plan.Routes[0].LoopCheck:
 		return "loop check"

@@ -302,7 +302,7 @@ func TestOffloadRefused(t *testing.T) {
 			plan(o, func(r *relay.Route) { r.Sinks[0].MuteRTP = true })
 		}, "no receiver", false},
 		{"block media", func(o *offload) { plan(o, func(r *relay.Route) { r.Discard = true }) }, "discarded", false},
-		{"silence", func(o *offload) { plan(o, func(r *relay.Route) { r.Silence = *silence }) }, "silenced", true},
+		{"silence", func(o *offload) { plan(o, func(r *relay.Route) { r.Silence = silence }) }, "silenced", true},
 		{"silence to one", func(o *offload) { plan(o, func(r *relay.Route) { r.Sinks[0].Silence = silence }) }, "silenced", true},
 		{"drop-traffic", func(o *offload) {
 			o.sa.DropIn, o.sb.DropIn = true, true

@@ -107,7 +107,7 @@ func (p *port) rtp(lv *live, b []byte, from netip.AddrPort, m *Meta) {
 		p.in.errors.Add(1)
 		return
 	}
-	silenced := route.Silence.PTs.Has(h.PT)
+	silenced := route.Silence != nil && route.Silence.PTs.Has(h.PT)
 	if silenced {
 		silence(b, h, route.Silence.Byte[h.PT&0x7f])
 	}

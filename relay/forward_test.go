@@ -107,7 +107,7 @@ func TestForwardRTP(t *testing.T) {
 	}
 	mapped[0], mapped[8] = 96, 0xff
 	exts := [256]uint8{1: 3}
-	silent := SilenceSet{}
+	silent := &SilenceSet{}
 	silent.PTs.Add(0)
 	silent.Byte[0] = 0xff
 	var audio, video PTSet
@@ -322,7 +322,7 @@ func FuzzDemux(f *testing.F) {
 			return
 		}
 		for _, tr := range []*Transport{from, a} { // each input meets the same state
-			tr.sources.n.Store(0)
+			tr.sources.list.Store(nil)
 			tr.comps[RTP].learn, tr.comps[RTCP].learn = learner{}, learner{}
 		}
 		hand(from, RTP, in, farRTP)

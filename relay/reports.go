@@ -55,8 +55,7 @@ func (t *Transport) reportTo(to *Transport, r *Route, now time.Time, lately time
 	to.fast.update()
 	blocks := to.reportBlocks(now)
 	sent := false
-	for i := range t.sources.n.Load() {
-		src := t.sources.list[i].Load()
+	for _, src := range t.sources.all() {
 		if src.route.Load() != r.ID || now.Sub(time.Unix(0, src.last.Load())) > lately {
 			continue
 		}
@@ -104,8 +103,7 @@ const jitterFades = 2 * time.Second
 func (t *Transport) reportBlocks(now time.Time) []rtp.ReportBlock {
 	var blocks []rtp.ReportBlock
 	fades := t.live.Load().measured
-	for i := range t.sources.n.Load() {
-		src := t.sources.list[i].Load()
+	for _, src := range t.sources.all() {
 		if len(blocks) == maxBlocks {
 			break
 		}

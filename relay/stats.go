@@ -46,8 +46,14 @@ const (
 
 // sources are the synchronisation sources that a transport has received. The worker writes; all may read.
 type sources struct {
-	list [maxSources]atomic.Pointer[source]
-	n    atomic.Int32
+	list atomic.Pointer[[]*source] // immutable
+}
+
+func (s *sources) all() []*source {
+	if l := s.list.Load(); l != nil {
+		return *l
+	}
+	return nil
 }
 
 // source is what is known of one synchronisation source. The worker alone writes; the atomics may be read by all.
@@ -72,8 +78,8 @@ type source struct {
 
 // find is the source with this SSRC; nil: none.
 func (s *sources) find(ssrc uint32) *source {
-	for i := range s.n.Load() {
-		if src := s.list[i].Load(); src.ssrc == ssrc {
+	for _, src := range s.all() {
+		if src.ssrc == ssrc {
 			return src
 		}
 	}
@@ -85,24 +91,30 @@ func (s *sources) get(ssrc uint32, at time.Time) *source {
 	if src := s.find(ssrc); src != nil {
 		return src
 	}
-	src := &source{ssrc: ssrc}
-	src.last.Store(at.UnixNano())
-	n := s.n.Load()
-	if n < maxSources {
-		s.list[n].Store(src)
-		s.n.Store(n + 1)
-		return src
-	}
-	oldest := 0
-	for i := range s.list {
-		if s.list[i].Load().last.Load() < s.list[oldest].Load().last.Load() {
-			oldest = i
+	list := s.all()
+	place := len(list)
+	if place == maxSources {
+		place = 0
+		for i := range list {
+			if list[i].last.Load() < list[place].last.Load() {
+				place = i
+			}
+		}
+		if at.UnixNano()-list[place].last.Load() < int64(sourceIdle) {
+			return nil
 		}
 	}
-	if at.UnixNano()-s.list[oldest].Load().last.Load() < int64(sourceIdle) {
-		return nil
-	}
-	s.list[oldest].Store(src)
+	return s.put(place, &source{ssrc: ssrc}, at)
+}
+
+// put makes src the source at a place of the list, or its new last one.
+func (s *sources) put(place int, src *source, at time.Time) *source {
+	src.last.Store(at.UnixNano())
+	old := s.all()
+	list := make([]*source, max(len(old), place+1))
+	copy(list, old)
+	list[place] = src
+	s.list.Store(&list)
 	return src
 }
 
@@ -221,8 +233,12 @@ func (s *source) status() SSRCStatus {
 
 // clockRate is the clock rate of a payload type in Hz; 0: unknown.
 func (r *Route) clockRate(pt uint8) uint32 {
-	if r != nil && r.ClockRates != nil {
-		return r.ClockRates[pt&0x7f]
+	if r != nil {
+		for _, c := range r.ClockRates {
+			if c.PT == pt {
+				return c.Hz
+			}
+		}
 	}
 	return staticRates[pt&0x7f]
 }
@@ -260,8 +276,8 @@ func (t *Transport) Status() Status {
 	}
 	t.mu.Unlock()
 	t.agent.status(&st)
-	for i := range t.sources.n.Load() {
-		st.SSRCs = append(st.SSRCs, t.sources.list[i].Load().status())
+	for _, src := range t.sources.all() {
+		st.SSRCs = append(st.SSRCs, src.status())
 	}
 	return st
 }

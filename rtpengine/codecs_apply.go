@@ -27,7 +27,7 @@ func (n *negotiation) concludeCodecs(p *pair) {
 		p.b.Shown = nil
 		return
 	}
-	a := answerCodecs(p.b.Codecs, p.sec.Codecs, p.b.Shown, &p.b.CodecFlags, &n.f.Codec)
+	a := answerCodecs(p.b.Codecs, p.sec.Codecs, p.b.Shown, &p.b.wishes().Codec, &n.f.Codec)
 	p.b.Shown, p.b.Agreed, p.a.Agreed = a.List, a.List, p.sec.Codecs
 	n.missing = append(n.missing, a.Missing...)
 }

@@ -103,8 +103,8 @@ func (e *Engine) HandleNG(_ context.Context, req *ng.Request) (reply ng.Reply) {
 		e.control.count(proxyName(req), i, time.Since(start), reply.Error != "")
 	}()
 	flags, err := ParseFlags(req.Command, req.Dict, e.adjustable.Load().Templates)
-	x.flags = &flags
-	e.unknown.report(e.log, &flags)
+	x.flags = flags
+	e.unknown.report(e.log, flags)
 	if err == nil {
 		err = commands[i].run(e, x)
 	}

@@ -17,7 +17,7 @@ import (
 // whatever else is said.
 //
 // The error is a [*FlagError], or nil. Flags are filled as far as possible even then, so that the call can be named.
-func ParseFlags(command string, d *ng.Dict, templates map[string]string) (Flags, error) {
+func ParseFlags(command string, d *ng.Dict, templates map[string]string) (*Flags, error) {
 	f := new(Flags)
 	p := flagParser{f: f, templates: templates}
 	if commandsDone[command] {
@@ -36,9 +36,9 @@ func ParseFlags(command string, d *ng.Dict, templates map[string]string) (Flags,
 		p.err = &FlagError{Reason: "not supported: " + strings.Join(f.Unsupported, ", ")}
 	}
 	if p.err != nil {
-		return *f, p.err
+		return f, p.err
 	}
-	return *f, nil
+	return f, nil
 }
 
 // FlagError is a request refused for what its flags say. Reason is the text for the proxy.

@@ -226,7 +226,7 @@ func TestEveryRowDoesSomething(t *testing.T) {
 		if (err != nil) != (r.Status == FlagRefused && commandsDone[commandOf(r.In)]) {
 			t.Errorf("%s %s %s: error %v", r.Kind, r.Of, r.Name, err)
 		}
-		changed := cmp.Diff(Flags{}, f, flagCmp) != ""
+		changed := cmp.Diff(Flags{}, *f, flagCmp) != ""
 		isDefault := slices.Contains([]string{"none", "default"}, r.Name)
 		if r.Status == FlagWorks && !changed && !isDefault {
 			t.Errorf("%s %s %s: changes nothing", r.Kind, r.Of, r.Name)

@@ -110,7 +110,7 @@ func TestParseFlags(t *testing.T) {
 			if err != nil {
 				t.Fatalf("error %v", err)
 			}
-			if diff := cmp.Diff(tt.want, got, flagCmp); diff != "" {
+			if diff := cmp.Diff(tt.want, *got, flagCmp); diff != "" {
 				t.Errorf("want -, got +\n%s", diff)
 			}
 		})
@@ -210,7 +210,7 @@ func TestParseFlagsMore(t *testing.T) {
 			if err != nil {
 				t.Fatalf("error %v", err)
 			}
-			if diff := cmp.Diff(tt.want, got, flagCmp); diff != "" {
+			if diff := cmp.Diff(tt.want, *got, flagCmp); diff != "" {
 				t.Errorf("want -, got +\n%s", diff)
 			}
 		})
@@ -269,7 +269,7 @@ func TestProxyDialects(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if diff := cmp.Diff(tt.want, got, flagCmp); diff != "" {
+			if diff := cmp.Diff(tt.want, *got, flagCmp); diff != "" {
 				t.Errorf("want -, got +\n%s", diff)
 			}
 		})

@@ -1,7 +1,9 @@
 package rtpengine
 
 import (
+	"cmp"
 	"net/netip"
+	"reflect"
 	"slices"
 	"time"
 
@@ -32,12 +34,11 @@ type leg struct {
 	LoopCheck bool              // its address is one of ours: a call that was sent in circles
 	Dir       sdp.Direction     // what it does, never DirectionDefault once seen
 
-	Codecs     []sdp.Codec   // its own, from its SDP
-	Shown      []sdp.Codec   // what we printed to it last
-	Agreed     []sdp.Codec   // what its last answered offer came to; nil before
-	CodecFlags CodecFlags    // of its offer: they govern the answer to it
-	PTime      time.Duration // its own, from its SDP
-	PTimeWish  time.Duration // asked for by the flags towards it; 0: none
+	Codecs    []sdp.Codec   // its own, from its SDP
+	Shown     []sdp.Codec   // what we printed to it last
+	Agreed    []sdp.Codec   // what its last answered offer came to; nil before
+	PTime     time.Duration // its own, from its SDP
+	PTimeWish time.Duration // asked for by the flags towards it; 0: none
 
 	MID     string       // in its numbering
 	Exts    []sdp.Extmap // header extensions as shown to it last
@@ -50,9 +51,30 @@ type leg struct {
 	DTLS legDTLS
 	SDES legSDES
 
+	Wishes *offerWishes // with its offer; nil: none
+
 	Pass  bool // the parties negotiate between themselves: ICE=optional with ICE offered, ICE=force-relay
 	Flags legFlags
 }
+
+// offerWishes came with an offer and govern the answer to it. They are never changed.
+type offerWishes struct {
+	Codec CodecFlags
+	SDES  SDESFlags
+}
+
+var noWishes offerWishes
+
+// wishesOf are those of an offer's flags; nil when it has none, as most offers.
+func wishesOf(f *Flags) *offerWishes {
+	if reflect.ValueOf(&f.Codec).Elem().IsZero() && reflect.ValueOf(&f.SDES).Elem().IsZero() {
+		return nil
+	}
+	return &offerWishes{f.Codec, f.SDES}
+}
+
+// wishes are those of the party's last offer, read only.
+func (l *leg) wishes() *offerWishes { return cmp.Or(l.Wishes, &noWishes) }
 
 // legFlags are the wishes about one party's media path. They hold until its next SDP.
 type legFlags struct {
@@ -105,13 +127,17 @@ type legDTLS struct {
 
 // legSDES is the state of SDES towards one party.
 type legSDES struct {
-	Sent   []sdp.Crypto // lines we printed, with the keys that we send with
-	Answer bool         // Sent is our answer: one line
-	Chosen bool         // Recv and Send are agreed
-	Recv   srtp.Params  // what it protects with
-	Send   srtp.Params  // what we protect with
-	Line   sdp.Crypto   // its line: Recv's
-	Flags  SDESFlags    // of its offer: they govern the answer to it
+	Sent        []sdp.Crypto // lines we printed, with the keys that we send with
+	Answer      bool         // Sent is our answer: one line
+	Chosen      bool         // the keys are agreed
+	*sdesAgreed              // nil before they were for the first time
+}
+
+// sdesAgreed are agreed keys. They are never changed.
+type sdesAgreed struct {
+	Recv srtp.Params // what it protects with
+	Send srtp.Params // what we protect with
+	Line sdp.Crypto  // its line: Recv's
 }
 
 // rtp tells whether the leg carries RTP rather than opaque datagrams.

@@ -43,9 +43,8 @@ func hear(l *leg, s *sdp.Session, m *sdp.Media, f *Flags, r rules, offer, bundle
 		if !l.Mux.Heard {
 			l.Mux.Require = false // whom it was offered to as the only way has not taken it: RTCP wants a port now
 		}
-		l.CodecFlags = f.Codec
+		l.Wishes = wishesOf(f)
 		hearDTLSOffer(l, m, f)
-		hearSDESOffer(l, f)
 	} else {
 		if !l.Rejected {
 			hearDTLSAnswer(l, m)

@@ -90,7 +90,7 @@ func proposeDTLS(a, b *leg, f *Flags, r rules) {
 // A handshake that has begun meanwhile, and that the far side takes part in, is not taken back by a flag.
 func concludeDTLS(a *leg, f *Flags, r rules) {
 	d := &a.DTLS
-	if (f.DTLS == DTLSOff || a.SDES.Flags.Prefer) && len(a.In.Cryptos) > 0 {
+	if (f.DTLS == DTLSOff || a.wishes().SDES.Prefer) && len(a.In.Cryptos) > 0 {
 		d.On = false
 	}
 	if !d.On {

@@ -8,11 +8,6 @@ import (
 	"rtpsidecar/sdp"
 )
 
-// hearSDESOffer remembers how the offer wants to be answered; keys are chosen when the answer is there.
-func hearSDESOffer(l *leg, f *Flags) {
-	l.SDES.Flags = f.SDES
-}
-
 // hearSDESAnswer agrees on the line that the answer took up. A tag that we did not offer is looked for by its suite.
 func hearSDESAnswer(l *leg, m *sdp.Media) {
 	s := &l.SDES
@@ -36,7 +31,7 @@ func hearSDESAnswer(l *leg, m *sdp.Media) {
 		if !ok {
 			continue
 		}
-		s.Recv, s.Send, s.Line, s.Chosen = recv, send, c, true
+		s.sdesAgreed, s.Chosen = &sdesAgreed{recv, send, c}, true
 		return
 	}
 }
@@ -45,7 +40,7 @@ func hearSDESAnswer(l *leg, m *sdp.Media) {
 // as they come, then the suites that a lacks with keys of our own.
 func proposeSDES(a, b *leg, f *Flags, r rules) {
 	s := &b.SDES
-	w := f.SDES
+	w := &f.SDES
 	dtlsOnly := b.Seen && b.In.Protocol.IsSRTP() && len(b.In.Cryptos) == 0 && len(s.Sent) == 0 && b.DTLS.On
 	if !b.secure() || w.Off || dtlsOnly {
 		s.Sent, s.Chosen = nil, false
@@ -87,8 +82,11 @@ func proposeSDES(a, b *leg, f *Flags, r rules) {
 
 // agreed is the line with the key that we send with now; a re-offer begins with it, so that the key can stay.
 func (s *legSDES) agreed() (sdp.Crypto, bool) {
+	if !s.Chosen {
+		return sdp.Crypto{}, false
+	}
 	i := slices.IndexFunc(s.Sent, func(c sdp.Crypto) bool { return strings.EqualFold(c.Suite, s.Line.Suite) })
-	if !s.Chosen || i < 0 {
+	if i < 0 {
 		return sdp.Crypto{}, false
 	}
 	return s.Sent[i], true
@@ -109,7 +107,7 @@ func (s *legSDES) line(suite *srtp.Suite, tag int, r rules) sdp.Crypto {
 // else the first that is usable, with a key of our own.
 func concludeSDES(a, b *leg, f *Flags, r rules) {
 	s := &a.SDES
-	w := s.Flags
+	w := &a.wishes().SDES
 	if a.DTLS.On {
 		s.Sent, s.Chosen = nil, false
 		return
@@ -133,7 +131,7 @@ func concludeSDES(a, b *leg, f *Flags, r rules) {
 		s.Sent, s.Chosen = nil, false
 		return
 	}
-	offer := s.choose(usable, b, f)
+	offer := s.choose(usable, w, b, f)
 	answer := sdp.Crypto{Tag: offer.Tag, Suite: offer.Suite, Params: knownParams(offer.Params)}
 	recv, _ := cryptoParams(offer)
 	switch {
@@ -150,13 +148,13 @@ func concludeSDES(a, b *leg, f *Flags, r rules) {
 		s.Sent, s.Chosen = nil, false
 		return
 	}
-	answer.Pad, answer.Lifetime = f.SDES.Pad || w.Pad, lifetime(f.SDES)
+	answer.Pad, answer.Lifetime = f.SDES.Pad || w.Pad, lifetime(&f.SDES)
 	s.Sent, s.Answer = []sdp.Crypto{answer}, true
-	s.Recv, s.Send, s.Line, s.Chosen = recv, send, offer, true
+	s.sdesAgreed, s.Chosen = &sdesAgreed{recv, send, offer}, true
 }
 
 // choose is the line of the offer to be answered.
-func (s *legSDES) choose(usable []sdp.Crypto, b *leg, f *Flags) sdp.Crypto {
+func (s *legSDES) choose(usable []sdp.Crypto, w *SDESFlags, b *leg, f *Flags) sdp.Crypto {
 	bySuite := func(name string) (sdp.Crypto, bool) {
 		i := slices.IndexFunc(usable, func(c sdp.Crypto) bool { return strings.EqualFold(c.Suite, name) })
 		if i < 0 {
@@ -164,12 +162,12 @@ func (s *legSDES) choose(usable []sdp.Crypto, b *leg, f *Flags) sdp.Crypto {
 		}
 		return usable[i], true
 	}
-	if (f.SDES.Static || s.Flags.Static) && s.Chosen && s.Answer {
+	if (f.SDES.Static || w.Static) && s.Chosen && s.Answer {
 		if c, ok := bySuite(s.Recv.Suite.Name); ok {
 			return c
 		}
 	}
-	for _, name := range s.Flags.OffererPref {
+	for _, name := range w.OffererPref {
 		if c, ok := bySuite(name); ok {
 			return c
 		}
@@ -188,7 +186,7 @@ func (s *legSDES) choose(usable []sdp.Crypto, b *leg, f *Flags) sdp.Crypto {
 }
 
 // allows tells whether the lists leave suite in.
-func (w SDESFlags) allows(suite string) bool {
+func (w *SDESFlags) allows(suite string) bool {
 	if len(w.Only) > 0 && !w.NoNew {
 		return slices.Contains(w.Only, suite)
 	}
@@ -196,7 +194,7 @@ func (w SDESFlags) allows(suite string) bool {
 }
 
 // sorted brings the lines into the wanted order; tags stay.
-func (w SDESFlags) sorted(lines []sdp.Crypto) []sdp.Crypto {
+func (w *SDESFlags) sorted(lines []sdp.Crypto) []sdp.Crypto {
 	rank := func(c sdp.Crypto) int {
 		if i := slices.Index(w.Order, c.Suite); i >= 0 {
 			return i
@@ -207,7 +205,7 @@ func (w SDESFlags) sorted(lines []sdp.Crypto) []sdp.Crypto {
 	return lines
 }
 
-func lifetime(w SDESFlags) string {
+func lifetime(w *SDESFlags) string {
 	if w.Lifetime {
 		return "2^31"
 	}
@@ -222,7 +220,7 @@ const (
 )
 
 // params adds and removes session parameters.
-func (w SDESFlags) params(have []string) []string {
+func (w *SDESFlags) params(have []string) []string {
 	var out []string
 	for _, p := range []struct {
 		name string
@@ -236,7 +234,7 @@ func (w SDESFlags) params(have []string) []string {
 }
 
 // knownParams are the parameters among have that we follow.
-func knownParams(have []string) []string { return SDESFlags{}.params(have) }
+func knownParams(have []string) []string { return (&SDESFlags{}).params(have) }
 
 // cryptoParams turns a line into keys. ok is false for an unknown suite, a key of the wrong length, and for session
 // parameters that would have to be followed and cannot.

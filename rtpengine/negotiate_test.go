@@ -176,7 +176,7 @@ func TestReofferKeepsChoices(t *testing.T) {
 	for _, tt := range tests {
 		a := leg{In: &sdp.Media{Protocol: sdp.RTPAVP}, Protocol: sdp.RTPAVP}
 		b := leg{Seen: true, In: &sdp.Media{Protocol: sdp.RTPSAVP}, Protocol: sdp.RTPSAVP,
-			SDES: legSDES{Sent: tt.sent, Answer: tt.answer, Chosen: true, Line: tt.chosen}}
+			SDES: legSDES{Sent: tt.sent, Answer: tt.answer, Chosen: true, sdesAgreed: &sdesAgreed{Line: tt.chosen}}}
 		proposeSDES(&a, &b, &Flags{}, rules{rand: rand.Reader})
 		got := b.SDES.Sent
 		if c := got[0]; c.Tag != tt.tag || c.Suite != cm80 || c.KeySalt[0] != 1 {

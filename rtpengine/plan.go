@@ -53,8 +53,7 @@ func (m *Media) route() relay.Route {
 	for _, s := range m.sinks {
 		if sink, ok := s.sink(); ok {
 			if s.silenced && !m.party.silenced {
-				set := silenceSet(m.leg.Codecs)
-				sink.Silence = &set
+				sink.Silence = silenceSet(m.leg.Codecs)
 			}
 			r.Sinks = append(r.Sinks, sink)
 		}
@@ -168,24 +167,24 @@ func withoutDTMF(m *[128]uint8, from []sdp.Codec) *[128]uint8 {
 	return m
 }
 
-// clockRates are the rates by payload type, for the jitter; nil where all are static.
-func clockRates(codecs []sdp.Codec) *[128]uint32 {
-	var m *[128]uint32
+// clockRates are the rates of the payload types that are not static, for the jitter.
+func clockRates(codecs []sdp.Codec) []relay.ClockRate {
+	n := 0
 	for i := range codecs {
-		if codecs[i].Static || codecs[i].ClockHz <= 0 {
-			continue
+		if !codecs[i].Static && codecs[i].ClockHz > 0 {
+			n++
 		}
-		if m == nil {
-			m = new([128]uint32)
-			for pt := range uint8(35) {
-				if c, ok := sdp.StaticCodec(pt); ok {
-					m[pt] = uint32(c.ClockHz)
-				}
-			}
-		}
-		m[codecs[i].PT&0x7f] = uint32(codecs[i].ClockHz)
 	}
-	return m
+	if n == 0 {
+		return nil
+	}
+	rates := make([]relay.ClockRate, 0, n)
+	for i := range codecs {
+		if c := &codecs[i]; !c.Static && c.ClockHz > 0 {
+			rates = append(rates, relay.ClockRate{PT: c.PT & 0x7f, Hz: uint32(c.ClockHz)})
+		}
+	}
+	return rates
 }
 
 // Silence of the encodings that can be silenced without decoding: G.711 zero levels, and the G.722 code of a zero
@@ -197,7 +196,8 @@ const (
 )
 
 // silenceSet lists the payload types that silence media can silence.
-func silenceSet(codecs []sdp.Codec) (s relay.SilenceSet) {
+func silenceSet(codecs []sdp.Codec) *relay.SilenceSet {
+	s := &relay.SilenceSet{}
 	for i := range codecs {
 		b := byte(0)
 		switch name := upperName(&codecs[i]); name {

@@ -77,7 +77,7 @@ func TestTemplates(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if diff := cmp.Diff(tt.want, got, flagCmp); diff != "" {
+			if diff := cmp.Diff(tt.want, *got, flagCmp); diff != "" {
 				t.Errorf("want -, got +\n%s", diff)
 			}
 		})
@@ -108,7 +108,7 @@ func TestRTPPFlags(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if diff := cmp.Diff(tt.want, got, flagCmp); diff != "" {
+			if diff := cmp.Diff(tt.want, *got, flagCmp); diff != "" {
 				t.Errorf("want -, got +\n%s", diff)
 			}
 		})

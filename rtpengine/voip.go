@@ -2,6 +2,7 @@ package rtpengine
 
 import (
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -98,12 +99,14 @@ const traceLen = 60
 
 // trace remembers packets and loss of a media, interval by interval, for people to look at.
 type trace struct {
-	last    received
-	packets [traceLen]uint32
-	lost    [traceLen]uint32
-	n       int // intervals so far
-	at      time.Time
+	last received
+	at   time.Time
+	list []interval // a ring once it is full
+	next int        // where the ring goes on
 }
+
+// interval is what came in one of a trace's intervals.
+type interval struct{ packets, lost uint32 }
 
 // take ends an interval; looks in between, as for a query, are passed over.
 func (t *trace) take(now time.Time, st *relay.Status) {
@@ -112,17 +115,22 @@ func (t *trace) take(now time.Time, st *relay.Status) {
 	}
 	r := receivedBy(st)
 	more := r.since(t.last)
-	t.packets[t.n%traceLen], t.lost[t.n%traceLen] = uint32(more.packets), uint32(more.lost)
 	t.last, t.at = r, now
-	t.n++
+	i := interval{uint32(more.packets), uint32(more.lost)}
+	if len(t.list) < traceLen {
+		t.list = append(t.list, i)
+		return
+	}
+	t.list[t.next] = i
+	t.next = (t.next + 1) % traceLen
 }
 
 // lists are the intervals, oldest first.
 func (t *trace) lists() (packets, lost []uint32) {
 	packets, lost = []uint32{}, []uint32{}
-	for i := max(0, t.n-traceLen); i < t.n; i++ {
-		packets = append(packets, t.packets[i%traceLen])
-		lost = append(lost, t.lost[i%traceLen])
+	for _, i := range slices.Concat(t.list[t.next:], t.list[:t.next]) {
+		packets = append(packets, i.packets)
+		lost = append(lost, i.lost)
 	}
 	return packets, lost
 }
