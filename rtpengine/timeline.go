@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"rtpsidecar/relay"
+	"rtpsidecar/sdp"
 )
 
 // Moment is one entry of a call's timeline.
@@ -32,10 +33,11 @@ type timeline struct {
 	dropped int
 }
 
-// moment is a Moment whose party may still get its name.
+// moment is a Moment whose party may still get its name, and whose text may still have to be written.
 type moment struct {
 	Moment
 	party *Participant
+	said  *exchanged // nil: Text is the text
 }
 
 func (t *timeline) add(m moment) {
@@ -62,6 +64,9 @@ func (t *timeline) moments() []Moment {
 		if m.party != nil {
 			m.Party = m.party.name()
 		}
+		if m.said != nil {
+			m.Text = m.said.text()
+		}
 		out = append(out, m.Moment)
 	}
 	return out
@@ -69,7 +74,7 @@ func (t *timeline) moments() []Moment {
 
 // note adds an entry about a party, which may be nil, and a section, which may be 0.
 func (c *Call) note(kind string, p *Participant, media int, text string) {
-	c.timeline.add(moment{Moment{At: c.engine.now(), Kind: kind, Media: media, Text: text}, p})
+	c.timeline.add(moment{Moment: Moment{At: c.engine.now(), Kind: kind, Media: media, Text: text}, party: p})
 }
 
 // noteSDP enters an offer or answer that from made to to; err is why it was not served.
@@ -78,52 +83,104 @@ func (c *Call) noteSDP(kind string, from, to *Participant, err error) {
 		c.note("error", from, 0, kind+" to "+to.name()+" not served: "+err.Error())
 		return
 	}
-	var b strings.Builder
-	fmt.Fprintf(&b, "%s to %s", kind, to.name())
+	said := &exchanged{kind: kind, to: to}
 	for _, m := range from.Medias {
-		fmt.Fprintf(&b, "; %s %s", m.Type, m.describe())
+		x := section{kind: m.Type, leg: m.brief()}
 		for _, o := range to.Medias {
 			if m.peerIn(to) == o {
-				fmt.Fprintf(&b, ", shown as %s", o.shown())
+				x.shown, x.told, x.at = true, o.brief(), o.advertised()
 			}
 		}
+		said.sections = append(said.sections, x)
 	}
-	c.note(kind, from, 0, b.String())
+	c.timeline.add(moment{Moment: Moment{At: c.engine.now(), Kind: kind}, party: from, said: said})
 }
 
-// describe is what m's party said about the section, in short.
-func (m *Media) describe() string {
+// exchanged is an offer or answer in the timeline. It becomes text when somebody looks.
+type exchanged struct {
+	kind     string
+	to       *Participant
+	sections []section
+}
+
+// section is what one section of a body said, and what the other side was shown of it.
+type section struct {
+	kind  string
+	leg   briefLeg
+	shown bool
+	told  briefLeg
+	at    netip.AddrPort
+}
+
+// briefLeg is the part of a leg that the timeline tells.
+type briefLeg struct {
+	protocol   string
+	remote     netip.AddrPort
+	codec      string
+	dir        sdp.Direction
+	rejected   bool
+	seen       bool
+	candidates int // -1: no ICE
+}
+
+func (m *Media) brief() briefLeg {
 	l := &m.leg
-	if l.Rejected {
-		return "refused (port 0)"
-	}
-	words := []string{first(l.Protocol.String(), l.ProtoText)}
-	if a := l.Remote[relay.RTP]; a.IsValid() {
-		words = append(words, "at "+a.String())
+	b := briefLeg{
+		protocol: first(l.Protocol.String(), l.ProtoText), remote: l.Remote[relay.RTP],
+		dir: l.Dir, rejected: l.Rejected, seen: l.Seen, candidates: -1,
 	}
 	if len(l.Codecs) > 0 {
-		words = append(words, l.Codecs[0].Name)
-	}
-	if l.Seen {
-		words = append(words, l.Dir.String())
+		b.codec = l.Codecs[0].Name
 	}
 	if l.ICE.On && l.In != nil && l.In.ICE.InUse() {
-		words = append(words, "ICE with "+count(len(l.In.ICE.Candidates), "candidate"))
+		b.candidates = len(l.In.ICE.Candidates)
+	}
+	return b
+}
+
+func (x *exchanged) text() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s to %s", x.kind, x.to.name())
+	for i := range x.sections {
+		s := &x.sections[i]
+		fmt.Fprintf(&b, "; %s %s", s.kind, s.leg.said())
+		if s.shown {
+			fmt.Fprintf(&b, ", shown as %s", s.told.shown(s.at))
+		}
+	}
+	return b.String()
+}
+
+// said is what the party said about the section, in short.
+func (l *briefLeg) said() string {
+	if l.rejected {
+		return "refused (port 0)"
+	}
+	words := []string{l.protocol}
+	if l.remote.IsValid() {
+		words = append(words, "at "+l.remote.String())
+	}
+	if l.codec != "" {
+		words = append(words, l.codec)
+	}
+	if l.seen {
+		words = append(words, l.dir.String())
+	}
+	if l.candidates >= 0 {
+		words = append(words, "ICE with "+count(l.candidates, "candidate"))
 	}
 	return strings.Join(words, " ")
 }
 
-// shown is where m's party was told to send to.
-func (m *Media) shown() string {
-	l := &m.leg
-	if l.Rejected {
+// shown is where the party was told to send to.
+func (l *briefLeg) shown(at netip.AddrPort) string {
+	switch {
+	case l.rejected:
 		return "refused"
+	case !at.IsValid():
+		return l.protocol
 	}
-	a := m.advertised()
-	if !a.IsValid() {
-		return first(l.Protocol.String(), l.ProtoText)
-	}
-	return first(l.Protocol.String(), l.ProtoText) + " " + a.String()
+	return l.protocol + " " + at.String()
 }
 
 // advertised is the address for RTP that m's party was shown; zero: none.
@@ -169,7 +226,7 @@ func (o *portOwner) noteEvent(ev relay.Event) {
 	case relay.EventDTLSFailed:
 		kind, text = "error", "DTLS failed"+part+": "+ev.Detail
 	}
-	o.call.timeline.add(moment{Moment{At: ev.At, Kind: kind, Media: o.index, Text: text}, o.party})
+	o.call.timeline.add(moment{Moment: Moment{At: ev.At, Kind: kind, Media: o.index, Text: text}, party: o.party})
 }
 
 // joinTimeline takes over what happened to other, whose parties have become c's; so will what comes. Both are locked.
