@@ -170,13 +170,13 @@ func AppendBencode(dst []byte, v Value) []byte {
 		return append(dst, 'e')
 	case KindList:
 		dst = append(dst, 'l')
-		for _, item := range v.list {
+		for _, item := range v.List() {
 			dst = AppendBencode(dst, item)
 		}
 		return append(dst, 'e')
 	case KindDict:
 		dst = append(dst, 'd')
-		for _, e := range v.dict.Entries() {
+		for _, e := range v.Dict().Entries() {
 			if e.Value.kind != KindNone {
 				dst = appendBencodeString(dst, e.Key)
 				dst = AppendBencode(dst, e.Value)
@@ -184,7 +184,7 @@ func AppendBencode(dst []byte, v Value) []byte {
 		}
 		return append(dst, 'e')
 	}
-	return appendBencodeString(dst, v.str)
+	return appendBencodeString(dst, v.Str())
 }
 
 func appendBencodeString(dst []byte, s string) []byte {

@@ -1,6 +1,7 @@
 package ng
 
 import (
+	"strings"
 	"sync"
 	"time"
 )
@@ -80,7 +81,7 @@ func (c *replyCache) remember(cookie string, reply []byte) {
 	if c.timer == nil {
 		c.timer = time.AfterFunc(generationTime, c.expire)
 	}
-	c.new[cookie] = reply
+	c.new[strings.Clone(cookie)] = reply // else the key would keep the whole request
 	c.bytes += len(cookie) + len(reply)
 }
 

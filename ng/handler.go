@@ -15,7 +15,8 @@ type Request struct {
 	Received time.Time
 }
 
-// Reply is a handler's answer. Its keys are written in their order, then "result", then "error-reason".
+// Reply is a handler's answer; it belongs to whom it is given. Its keys are written in their order, then "result", then
+// "error-reason".
 type Reply struct {
 	Dict   Dict   // without "result" and "error-reason"
 	Result string // "" means "ok"

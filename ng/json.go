@@ -123,12 +123,12 @@ func (p jsonParser) close() error {
 func AppendJSON(dst []byte, v Value) []byte {
 	switch v.kind {
 	case KindString:
-		return appendJSONString(dst, v.str)
+		return appendJSONString(dst, v.Str())
 	case KindInt:
 		return strconv.AppendInt(dst, v.num, 10)
 	case KindList:
 		dst = append(dst, '[')
-		for i, item := range v.list {
+		for i, item := range v.List() {
 			if i > 0 {
 				dst = append(dst, ',')
 			}
@@ -137,7 +137,7 @@ func AppendJSON(dst []byte, v Value) []byte {
 		return append(dst, ']')
 	case KindDict:
 		dst = append(dst, '{')
-		for i, e := range v.dict.Entries() {
+		for i, e := range v.Dict().Entries() {
 			if i > 0 {
 				dst = append(dst, ',')
 			}

@@ -1,6 +1,7 @@
 package ng
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -43,6 +44,8 @@ type Server struct {
 	log   *slog.Logger
 	cache replyCache
 
+	replies sync.Pool // *[]byte
+
 	ctx    context.Context // ends with Close; every request's parent
 	cancel context.CancelFunc
 
@@ -64,6 +67,7 @@ func NewServer(cfg ServerConfig) *Server {
 		cfg.Workers = 32
 	}
 	s := &Server{cfg: cfg, log: cfg.Logger, closers: make(map[io.Closer]struct{})}
+	s.replies.New = func() any { return new([]byte) }
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	return s
 }
@@ -106,8 +110,8 @@ func (s *Server) start(c io.Closer, fs ...func()) bool {
 	return true
 }
 
-// exchange answers one message, cookie included. nil means silence: no cookie.
-func (s *Server) exchange(ctx context.Context, msg string, from netip.AddrPort) []byte {
+// exchange answers one message, cookie included, by appending to dst. nil means silence: no cookie.
+func (s *Server) exchange(ctx context.Context, dst []byte, msg string, from netip.AddrPort) []byte {
 	received := s.cfg.Now()
 	cookie, payload, ok := SplitCookie(msg)
 	if !ok {
@@ -115,7 +119,7 @@ func (s *Server) exchange(ctx context.Context, msg string, from netip.AddrPort) 
 		return nil
 	}
 	reply := s.cache.do(cookie, func() []byte { return s.answer(ctx, cookie, payload, from, received) })
-	return AppendFrame(make([]byte, 0, len(cookie)+1+len(reply)), cookie, reply)
+	return AppendFrame(slices.Grow(dst, len(cookie)+1+len(reply)), cookie, reply)
 }
 
 // answer runs one request and returns the reply, in the form of the request and without the cookie, which may be empty.
@@ -134,7 +138,10 @@ func (s *Server) answer(ctx context.Context, cookie, payload string, from netip.
 		req.Source, req.Received = from, received
 		reply = s.handle(ctx, req)
 	}
-	out := write(nil, reply.value())
+	room := s.replies.Get().(*[]byte) // to write in; the reply is kept for long, so it gets just what it needs
+	*room = write((*room)[:0], reply.value())
+	out := bytes.Clone(*room)
+	s.replies.Put(room)
 	if s.cfg.Trace != nil && req != nil {
 		frame := func(b []byte) []byte {
 			if cookie == "" { // over HTTP there may be none
@@ -187,9 +194,9 @@ func decode(payload string) (req *Request, reason string) {
 	return &Request{Command: command.Str(), Dict: v.Dict()}, ""
 }
 
-// value is the reply's dictionary.
+// value completes the reply's dictionary.
 func (r *Reply) value() Value {
-	d := Dict{entries: slices.Grow(slices.Clip(r.Dict.entries), 2)}
+	d := &r.Dict
 	switch {
 	case r.Error != "":
 		d.AddString("result", "error")
@@ -199,5 +206,5 @@ func (r *Reply) value() Value {
 	default:
 		d.AddString("result", "ok")
 	}
-	return DictValue(&d)
+	return DictValue(d)
 }

@@ -112,7 +112,7 @@ func (s *Server) postNG(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		return
 	}
-	reply := s.exchange(r.Context(), body, remote(r))
+	reply := s.exchange(r.Context(), nil, body, remote(r))
 	if reply == nil {
 		http.Error(w, "error", http.StatusBadRequest)
 		return
@@ -177,7 +177,7 @@ func (s *Server) serveWebSocket(w http.ResponseWriter, r *http.Request, cli func
 		case protocolPlain:
 			reply, kind = s.answer(s.ctx, "", string(message), from, s.cfg.Now()), websocket.MessageBinary
 		default:
-			if reply = s.exchange(s.ctx, string(message), from); reply == nil {
+			if reply = s.exchange(s.ctx, nil, string(message), from); reply == nil {
 				continue
 			}
 			kind = websocket.MessageBinary

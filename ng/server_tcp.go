@@ -57,7 +57,7 @@ func (s *Server) serveTCP(conn *net.TCPConn) {
 	messages.Buffer(nil, maxMessage)
 	messages.Split(new(splitter).Split)
 	for messages.Scan() {
-		reply := s.exchange(s.ctx, messages.Text(), from)
+		reply := s.exchange(s.ctx, nil, messages.Text(), from)
 		if reply == nil {
 			continue
 		}

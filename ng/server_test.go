@@ -80,7 +80,7 @@ func TestExchange(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			s := newServer(t, ServerConfig{})
-			if got := s.exchange(t.Context(), tt.in, netip.AddrPort{}); string(got) != tt.want {
+			if got := s.exchange(t.Context(), nil, tt.in, netip.AddrPort{}); string(got) != tt.want {
 				t.Errorf("exchange(%.60q) = %q, want %q", tt.in, got, tt.want)
 			}
 		})
@@ -90,7 +90,7 @@ func TestExchange(t *testing.T) {
 func TestPanicIsLogged(t *testing.T) {
 	var log bytes.Buffer
 	s := newServer(t, ServerConfig{Logger: slog.New(slog.NewTextHandler(&log, nil))})
-	s.exchange(t.Context(), "c d7:command5:panic7:call-id3:abce", netip.AddrPort{})
+	s.exchange(t.Context(), nil, "c d7:command5:panic7:call-id3:abce", netip.AddrPort{})
 	for _, want := range []string{"panic=boom", "callid=abc", "testHandler"} {
 		if !strings.Contains(log.String(), want) {
 			t.Errorf("log lacks %q: %s", want, &log)
@@ -106,7 +106,7 @@ func TestReceived(t *testing.T) {
 		Now:     func() time.Time { return now },
 		Handler: handlerFunc(func(_ context.Context, req *Request) Reply { got = req; return Reply{} }),
 	})
-	s.exchange(t.Context(), "c d7:command4:pinge", source)
+	s.exchange(t.Context(), nil, "c d7:command4:pinge", source)
 	if !got.Received.Equal(now) || got.Source != source || got.Command != "ping" {
 		t.Errorf("request = %+v", got)
 	}
@@ -438,9 +438,9 @@ func TestTrace(t *testing.T) {
 	s := newServer(t, ServerConfig{Trace: func(req *Request, message string, reply []byte) {
 		got = append(got, req.Command+"|"+message+"|"+string(reply))
 	}})
-	s.exchange(t.Context(), "c d7:command4:pinge", netip.AddrPort{})
-	s.exchange(t.Context(), "c d7:command4:pinge", netip.AddrPort{})
-	s.exchange(t.Context(), "d xyz", netip.AddrPort{})
+	s.exchange(t.Context(), nil, "c d7:command4:pinge", netip.AddrPort{})
+	s.exchange(t.Context(), nil, "c d7:command4:pinge", netip.AddrPort{})
+	s.exchange(t.Context(), nil, "d xyz", netip.AddrPort{})
 	s.answer(t.Context(), "", `{"command":"ping"}`, netip.AddrPort{}, time.Time{})
 	want := []string{"ping|c d7:command4:pinge|c d6:result4:ponge", `ping|{"command":"ping"}|{"result":"pong"}`}
 	if !slices.Equal(got, want) {

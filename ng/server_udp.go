@@ -86,6 +86,7 @@ func (u *udpSocket) write(reply []byte, d datagram) error {
 // serveUDP is one worker: it reads, answers and reads again until the socket closes. While it answers another reads,
 // so a slow request holds up nobody else.
 func (s *Server) serveUDP(u *udpSocket) {
+	var out []byte
 	for {
 		d, err := u.read()
 		if err != nil {
@@ -96,10 +97,11 @@ func (s *Server) serveUDP(u *udpSocket) {
 			s.log.Warn("control socket read", "listen", u.conn.LocalAddr(), "error", err)
 			continue
 		}
-		reply := s.exchange(s.ctx, d.msg, d.from)
+		reply := s.exchange(s.ctx, out[:0], d.msg, d.from)
 		if reply == nil {
 			continue
 		}
+		out = reply
 		if err := u.write(reply, d); err != nil && s.ctx.Err() == nil {
 			s.log.Warn("control socket write", "listen", u.conn.LocalAddr(), "to", d.from, "size", len(reply), "error", err)
 		}

@@ -1,6 +1,9 @@
 package ng
 
-import "strconv"
+import (
+	"strconv"
+	"unsafe"
+)
 
 // Kind tells what a [Value] holds.
 type Kind uint8
@@ -15,20 +18,25 @@ const (
 )
 
 // Value is one bencode or JSON value. The zero value is absent (KindNone). Values are immutable once built.
+//
+// A request has dozens of them and a reply hundreds, so they are kept small: at refers to the bytes of a string, the
+// items of a list or the dictionary, num is the number, or how many bytes or items there are.
 type Value struct {
-	kind Kind
+	at   unsafe.Pointer
 	num  int64
-	str  string
-	list []Value
-	dict *Dict
+	kind Kind
 }
 
 // String, Int, List and DictValue build values. List and DictValue keep their argument, they do not copy it.
-func String(s string) Value     { return Value{kind: KindString, str: s} }
-func Int(n int64) Value         { return Value{kind: KindInt, num: n} }
-func List(vs ...Value) Value    { return Value{kind: KindList, list: vs} }
-func DictValue(d *Dict) Value   { return Value{kind: KindDict, dict: d} }
-func Strings(ss []string) Value { return Value{kind: KindList, list: stringValues(ss)} }
+func String(s string) Value {
+	return Value{kind: KindString, at: unsafe.Pointer(unsafe.StringData(s)), num: int64(len(s))}
+}
+func Int(n int64) Value { return Value{kind: KindInt, num: n} }
+func List(vs ...Value) Value {
+	return Value{kind: KindList, at: unsafe.Pointer(unsafe.SliceData(vs)), num: int64(len(vs))}
+}
+func DictValue(d *Dict) Value   { return Value{kind: KindDict, at: unsafe.Pointer(d)} }
+func Strings(ss []string) Value { return List(stringValues(ss)...) }
 
 func stringValues(ss []string) []Value {
 	vs := make([]Value, len(ss))
@@ -42,13 +50,31 @@ func stringValues(ss []string) []Value {
 func (v Value) Kind() Kind { return v.kind }
 
 // Str is the string held, or "" for any other kind.
-func (v Value) Str() string { return v.str }
+func (v Value) Str() string {
+	if v.kind != KindString {
+		return ""
+	}
+	return unsafe.String((*byte)(v.at), v.num)
+}
 
 // List is the list held, or nil. It belongs to v: read only.
-func (v Value) List() []Value { return v.list }
+func (v Value) List() []Value {
+	if v.kind != KindList {
+		return nil
+	}
+	return unsafe.Slice((*Value)(v.at), v.num)
+}
 
 // Dict is the dictionary held, or nil. It belongs to v: read only.
-func (v Value) Dict() *Dict { return v.dict }
+func (v Value) Dict() *Dict {
+	if v.kind != KindDict {
+		return nil
+	}
+	return (*Dict)(v.at)
+}
+
+// String is v as JSON, for people to read.
+func (v Value) String() string { return string(AppendJSON(nil, v)) }
 
 // Int is the integer held; a decimal string counts as one, as proxies send most numbers as strings.
 // ok is false for anything else.
@@ -57,7 +83,7 @@ func (v Value) Int() (n int64, ok bool) {
 	case KindInt:
 		return v.num, true
 	case KindString:
-		n, err := strconv.ParseInt(v.str, 10, 64)
+		n, err := strconv.ParseInt(v.Str(), 10, 64)
 		return n, err == nil
 	}
 	return 0, false

@@ -4,7 +4,6 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"rtpsidecar/ng"
 	"rtpsidecar/sdp"
@@ -36,7 +35,7 @@ func TestParseRTPPFlags(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			got := ParseRTPPFlags(tt.in)
-			if diff := cmp.Diff(tt.want, got, cmp.AllowUnexported(ng.Dict{}, ng.Value{}), cmpopts.EquateEmpty()); diff != "" {
+			if diff := cmp.Diff(ng.DictValue(tt.want).String(), ng.DictValue(got).String()); diff != "" {
 				t.Errorf("want -, got +\n%s", diff)
 			}
 		})
