@@ -7,7 +7,7 @@ import (
 // answer handles an SDP answer: it comes from the party of to-tag, and the reply is for the party of from-tag, which
 // made the offer.
 func (e *Engine) answer(x *exchange) error {
-	f := x.flags
+	f := &x.flags
 	s, err := e.readSDP(f)
 	if err != nil {
 		return err
@@ -104,6 +104,7 @@ func (c *Call) renamed(p *Participant, f *Flags) *Participant {
 // runAnswer is the answer proper: from's SDP s is heard, the answer to to decided, and the body printed.
 func (c *Call) runAnswer(from, to *Participant, s *sdp.Session, f *Flags) (body []byte, warning string, err error) {
 	n := negotiation{call: c, f: f, s: s, from: from, to: to}
+	defer n.release()
 	from.in, from.said = s, f.SDP
 	c.place(from, to, f, false)
 	n.pairAnswer()

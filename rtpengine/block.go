@@ -38,7 +38,7 @@ func setBlockDTMF(p *Participant, s *subscription, on bool) {
 
 // gate runs one of the commands.
 func (e *Engine) gate(x *exchange, set gateSetter, on bool) error {
-	f := x.flags
+	f := &x.flags
 	if f.CallID == "" {
 		return errNoCallID
 	}
@@ -104,7 +104,7 @@ func (e *Engine) startForwarding(x *exchange) error { return e.forward(x, true) 
 func (e *Engine) stopForwarding(x *exchange) error  { return e.forward(x, false) }
 
 func (e *Engine) forward(x *exchange, on bool) error {
-	f := x.flags
+	f := &x.flags
 	return e.withCall(f, func(c *Call) error {
 		parties, err := c.selection(f, true)
 		if err != nil {

@@ -64,7 +64,7 @@ func newCall(e *Engine, id string, now time.Time) *Call {
 		learning: e.cfg.EndpointLearning,
 		quality:  map[verdict]*quality{},
 	}
-	c.log = slog.New(callHandler{e.log.With("callid", id).Handler(), &c.debug})
+	c.log = slog.New(callHandler{e.log.Handler(), []slog.Attr{slog.String("callid", id)}, &c.debug})
 	return c
 }
 

@@ -5,7 +5,7 @@ import "slices"
 // connect makes the party of to-tag, which may be in another call, hear others, and be heard where the request is
 // bidirectional. Without the flag directional it is a dialogue of two, and ends those that they were in.
 func (e *Engine) connect(x *exchange) error {
-	f := x.flags
+	f := &x.flags
 	if f.CallID == "" {
 		return errNoCallID
 	}
@@ -113,7 +113,7 @@ func (p *Participant) endDialogues() {
 // mesh makes one call of several and connects parties: each from is heard by its to. With the flag unsubscribe that is
 // all that hears it afterwards.
 func (e *Engine) mesh(x *exchange) error {
-	f := x.flags
+	f := &x.flags
 	if len(f.Calls) == 0 {
 		return errMeshCalls
 	}

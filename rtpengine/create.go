@@ -8,7 +8,7 @@ import (
 
 // create makes an offer out of nothing, or one that describes to a known party what it is to hear.
 func (e *Engine) create(x *exchange) error {
-	f := x.flags
+	f := &x.flags
 	id := first(f.CallID, e.newTag())
 	c, created, err := e.openCall(id, x.req.Source, false)
 	if err != nil {
@@ -168,7 +168,7 @@ func dynamicNamed(spec *sdp.CodecSpec, kind string) sdp.Codec {
 
 // createAnswer takes the answer to such an offer.
 func (e *Engine) createAnswer(x *exchange) error {
-	f := x.flags
+	f := &x.flags
 	if f.CallID == "" {
 		return errNoCallID
 	}

@@ -3,6 +3,7 @@ package rtpengine
 import (
 	"context"
 	"log/slog"
+	"slices"
 	"sync/atomic"
 )
 
@@ -17,20 +18,27 @@ func (e *Engine) DebugCall(callID string, on bool) bool {
 	return true
 }
 
-// callHandler passes everything on while its call is being debugged.
+// callHandler passes everything on while its call is being debugged. It hands its attributes on with each record: most
+// calls log less often than they would prepare their loggers.
 type callHandler struct {
-	slog.Handler
+	base  slog.Handler
+	attrs []slog.Attr
 	debug *atomic.Bool
 }
 
 func (h callHandler) Enabled(ctx context.Context, level slog.Level) bool {
-	return h.debug.Load() || h.Handler.Enabled(ctx, level)
+	return h.debug.Load() || h.base.Enabled(ctx, level)
+}
+
+func (h callHandler) Handle(ctx context.Context, r slog.Record) error {
+	return h.base.WithAttrs(h.attrs).Handle(ctx, r)
 }
 
 func (h callHandler) WithAttrs(attrs []slog.Attr) slog.Handler {
-	return callHandler{h.Handler.WithAttrs(attrs), h.debug}
+	h.attrs = slices.Concat(h.attrs, attrs)
+	return h
 }
 
 func (h callHandler) WithGroup(name string) slog.Handler {
-	return callHandler{h.Handler.WithGroup(name), h.debug}
+	return callHandler{h.base.WithAttrs(h.attrs).WithGroup(name), nil, h.debug}
 }

@@ -7,7 +7,7 @@ import (
 
 // delete ends a call, or one party or branch of it.
 func (e *Engine) delete(x *exchange) error {
-	f := x.flags
+	f := &x.flags
 	if f.CallID == "" {
 		return errNoCallID
 	}

@@ -69,7 +69,8 @@ func (n *negotiation) rejected(m *Media, p *pair) *sdp.Media {
 // section is a live section for p.bm's party.
 func (n *negotiation) section(p *pair, offer bool) *sdp.Media {
 	l, src := &p.bm.leg, p.sec
-	m := &sdp.Media{
+	m := &p.out
+	*m = sdp.Media{
 		Type: src.Type, Protocol: l.Protocol, ProtoText: l.ProtoText, Formats: src.Formats,
 		Title: src.Title, Bandwidth: src.Bandwidth, Unknown: src.Unknown, Label: src.Label, Rest: src.Rest,
 		MaxPTime: src.MaxPTime,

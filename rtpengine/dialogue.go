@@ -2,6 +2,7 @@ package rtpengine
 
 import (
 	"net/netip"
+	"sync"
 
 	"rtpsidecar/relay/ice"
 	"rtpsidecar/sdp"
@@ -29,12 +30,26 @@ type pair struct {
 
 	aHead, bHead *pair // whose transport the side's section uses; nil or the pair itself: its own
 	inGroup      bool  // the receiver sees it in a BUNDLE group
+
+	out sdp.Media // what is printed to it
+}
+
+// pairs are for use again: a request needs some for as long as it runs, and they are large.
+var pairs = sync.Pool{New: func() any { return new(pair) }}
+
+// release gives back what n used. Nothing may refer to its pairs any more.
+func (n *negotiation) release() {
+	for _, p := range n.pairs {
+		*p = pair{}
+		pairs.Put(p)
+	}
+	n.pairs = nil
 }
 
 // pairOffer pairs each section of an offer with the receiver's, making what is missing.
 func (n *negotiation) pairOffer() {
 	for i := range max(len(n.s.Media), len(n.from.Medias)) {
-		p := &pair{}
+		p := pairs.Get().(*pair)
 		if i < len(n.s.Media) {
 			p.sec = n.s.Media[i]
 			p.am = n.from.media(i, p.sec.Type)
@@ -74,7 +89,7 @@ func (n *negotiation) taken(m *Media) bool {
 // those that the offer lacked are ignored.
 func (n *negotiation) pairAnswer() {
 	for i := range max(len(n.s.Media), len(n.from.Medias)) {
-		p := &pair{}
+		p := pairs.Get().(*pair)
 		if i < len(n.s.Media) {
 			p.sec = n.s.Media[i]
 		}

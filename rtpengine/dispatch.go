@@ -7,18 +7,21 @@ import (
 	"log/slog"
 	"runtime/debug"
 	"strings"
+	"sync"
 	"time"
 
 	"rtpsidecar/ng"
 )
 
-// exchange is one request on its way through a command.
+// exchange is one request on its way through a command. It is used again for others: nobody keeps it or its flags.
 type exchange struct {
 	req   *ng.Request
-	flags *Flags
+	flags Flags
 	reply ng.Dict
 	res   string // ng.Reply.Result
 }
+
+var exchanges = sync.Pool{New: func() any { return new(exchange) }}
 
 // command is a row of the command table.
 type command struct {
@@ -94,16 +97,20 @@ func (e *Engine) HandleNG(_ context.Context, req *ng.Request) (reply ng.Reply) {
 		e.log.Warn("unknown command", "command", clip(req.Command), "client", req.Source)
 		return ng.Reply{Error: string(errUnknownCommand)}
 	}
-	x := &exchange{req: req}
+	x := exchanges.Get().(*exchange)
+	x.req = req
 	defer func() {
 		if p := recover(); p != nil {
 			e.log.Error("request crashed", "command", req.Command, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
 			reply = ng.Reply{Error: string(errInternal)}
+		} else {
+			*x = exchange{}
+			exchanges.Put(x)
 		}
 		e.control.count(proxyName(req), i, time.Since(start), reply.Error != "")
 	}()
-	flags, err := ParseFlags(req.Command, req.Dict, e.adjustable.Load().Templates)
-	x.flags = flags
+	flags := &x.flags
+	err := flags.parse(req.Command, req.Dict, e.adjustable.Load().Templates)
 	e.unknown.report(e.log, flags)
 	if err == nil {
 		err = commands[i].run(e, x)

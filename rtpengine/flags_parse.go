@@ -19,6 +19,11 @@ import (
 // The error is a [*FlagError], or nil. Flags are filled as far as possible even then, so that the call can be named.
 func ParseFlags(command string, d *ng.Dict, templates map[string]string) (*Flags, error) {
 	f := new(Flags)
+	return f, f.parse(command, d, templates)
+}
+
+// parse fills f, which must be zero, as ParseFlags says.
+func (f *Flags) parse(command string, d *ng.Dict, templates map[string]string) error {
 	p := flagParser{f: f, templates: templates}
 	if commandsDone[command] {
 		p.in = commandBits[command]
@@ -36,9 +41,9 @@ func ParseFlags(command string, d *ng.Dict, templates map[string]string) (*Flags
 		p.err = &FlagError{Reason: "not supported: " + strings.Join(f.Unsupported, ", ")}
 	}
 	if p.err != nil {
-		return f, p.err
+		return p.err
 	}
-	return f, nil
+	return nil
 }
 
 // FlagError is a request refused for what its flags say. Reason is the text for the proxy.

@@ -12,7 +12,7 @@ import (
 // offer handles an SDP offer: it comes from the party of from-tag and is passed on to the party of to-tag, or to one
 // that has no tag yet.
 func (e *Engine) offer(x *exchange) error {
-	f := x.flags
+	f := &x.flags
 	if f.FragmentBody {
 		return e.trickle(x)
 	}
@@ -147,6 +147,7 @@ func (c *Call) runOffer(from, to *Participant, s *sdp.Session, f *Flags) (body [
 	from.in, from.said = s, f.SDP
 	c.place(from, to, f, true)
 	n := negotiation{call: c, f: f, s: s, from: from, to: to, offering: true}
+	defer n.release()
 	n.pairOffer()
 	n.followGroups()
 	n.hear(true)

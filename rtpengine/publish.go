@@ -11,7 +11,7 @@ import (
 
 // publish takes the offer of a party that only sends and answers it here. Others subscribe to it.
 func (e *Engine) publish(x *exchange) error {
-	f := x.flags
+	f := &x.flags
 	given := *f
 	if f.CallID == "" {
 		f.CallID = e.newTag()

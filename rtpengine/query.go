@@ -13,7 +13,7 @@ import (
 
 // query reports a call.
 func (e *Engine) query(x *exchange) error {
-	f := x.flags
+	f := &x.flags
 	if f.CallID == "" {
 		return errNoCallID
 	}

@@ -11,7 +11,7 @@ import (
 
 // subscribeRequest makes an offer of what parties send, for a third one that listens.
 func (e *Engine) subscribeRequest(x *exchange) error {
-	f := x.flags
+	f := &x.flags
 	return e.withCall(f, func(c *Call) error {
 		sources, err := c.subscriptionSources(f)
 		if err != nil {
@@ -281,7 +281,7 @@ func opposite(d sdp.Direction) sdp.Direction {
 
 // subscribeAnswer takes the subscriber's answer.
 func (e *Engine) subscribeAnswer(x *exchange) error {
-	f := x.flags
+	f := &x.flags
 	return e.withCall(f, func(c *Call) error {
 		s, err := e.parseBody(f)
 		if err != nil {
@@ -364,7 +364,7 @@ func (n *negotiation) takesAll() bool {
 // unsubscribe ends what the party of to-tag hears: from the party of from-tag where the request is directional, else it
 // ends the party itself.
 func (e *Engine) unsubscribe(x *exchange) error {
-	f := x.flags
+	f := &x.flags
 	return e.withCall(f, func(c *Call) error {
 		to := c.living(f.ToTag)
 		if to == nil {

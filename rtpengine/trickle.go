@@ -71,7 +71,7 @@ func (fr *fragments) expire(now time.Time) {
 // trickle handles an offer whose body is a trickle-ICE fragment: candidates that came after the SDP. The reply has no
 // body.
 func (e *Engine) trickle(x *exchange) error {
-	f := x.flags
+	f := &x.flags
 	switch {
 	case f.SDP == "":
 		return errNoSDP
