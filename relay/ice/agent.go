@@ -257,6 +257,14 @@ func (a *Agent) setControlling(on bool) {
 		}
 		a.setPriority(p)
 	}
+	for c := range a.components {
+		// Who leads nominates, once more if need be: what the peer nominated it may not know for nominated, for it led no
+		// more when our answer came. Who follows again before that keeps what was nominated until something else is.
+		if a.nominated(c) {
+			s := a.components[c].selected
+			s.nominated, s.wanted = !on, on
+		}
+	}
 	a.act(Action{Kind: RoleChanged, Controlling: on})
 }
 

@@ -155,3 +155,41 @@ func TestSingleFaults(t *testing.T) {
 		}
 	}
 }
+
+// TestEqualTieBreakers lets both sides begin in the same role with the same number, over paths that change the order of
+// datagrams, and loses each datagram in turn: however often they change places, both must end with the same nominations.
+func TestEqualTieBreakers(t *testing.T) {
+	for _, controlling := range []bool{true, false} {
+		for _, spread := range []time.Duration{30 * time.Millisecond, 100 * time.Millisecond, 300 * time.Millisecond} {
+			for seed := range uint64(8) {
+				total := 1
+				for k := -1; k < total; k++ {
+					n := newNetwork(t, seed)
+					n.maxDelay = n.minDelay + spread
+					n.verdict = func(i int) int {
+						if i == k {
+							return 0
+						}
+						return 1
+					}
+					cfg := Config{Controlling: controlling, TieBreaker: 5}
+					a, b := n.node("a", cfg, a1, a2), n.node("b", cfg, b1, b2)
+					ra, rb := a.remote(), b.remote()
+					b.setRemote(ra)
+					n.at(20*time.Millisecond, func() { a.setRemote(rb) })
+					ok := n.run(5*time.Second, completed(a, b))
+					if k < 0 {
+						total = n.sent
+					}
+					n.run(2*time.Second, nil)
+					agree(t, a, b, 1)
+					agree(t, a, b, 2)
+					if !ok || t.Failed() || a.Controlling() == b.Controlling() {
+						n.dump()
+						t.Fatalf("controlling %v, spread %v, seed %d, datagram %d lost: %v and %v", controlling, spread, seed, k, a.State(), b.State())
+					}
+				}
+			}
+		}
+	}
+}

@@ -55,6 +55,7 @@ func (a *Agent) run(now time.Time) {
 	a.retransmit(now)
 	a.keepConsent(now)
 	a.nominate(now)
+	a.accept(now)
 	a.pace(now)
 	a.updateState(now)
 }

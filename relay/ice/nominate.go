@@ -16,6 +16,10 @@ const (
 	consentInterval = 5 * time.Second
 	consentTimeout  = 30 * time.Second
 
+	// provisionalInterval is the time between checks on a selected pair that nobody nominates. After role conflicts both
+	// may wait for the other to do it, and only a check tells.
+	provisionalInterval = time.Second
+
 	// keepaliveInterval is Tr of RFC 8445 section 11, for an ICE-lite agent, which may not send checks.
 	keepaliveInterval = 15 * time.Second
 )
@@ -69,6 +73,20 @@ func (a *Agent) nominate(now time.Time) {
 		}
 		comp.nominating = p
 		a.trigger(p, true)
+	}
+}
+
+// accept selects what the peer nominated while we thought that we lead, or before our own check had shown the pair good.
+func (a *Agent) accept(now time.Time) {
+	if a.controlling {
+		return
+	}
+	for _, p := range a.pairs {
+		if p.wanted && p.fresh(now) {
+			p.wanted = false
+			a.chooseNominated(now, p)
+			return // that may have removed others; what is left comes with the next call
+		}
 	}
 }
 
@@ -142,6 +160,10 @@ func (a *Agent) settle(chosen *pair) {
 func (a *Agent) scheduleConsent(now time.Time, p *pair) {
 	if a.cfg.Lite {
 		p.nextConsent = now.Add(keepaliveInterval)
+		return
+	}
+	if !p.nominated {
+		p.nextConsent = now.Add(provisionalInterval)
 		return
 	}
 	spread := time.Duration(a.random64() % uint64(consentInterval*4/10))

@@ -45,7 +45,7 @@ func (a *Agent) response(now time.Time, local int, from netip.AddrPort) {
 
 // refused handles an authenticated error response.
 func (a *Agent) refused(now time.Time, t *transaction) {
-	if a.msg.code != codeRoleConflict || t.consent {
+	if a.msg.code != codeRoleConflict {
 		if !t.consent && !t.superseded {
 			a.fail(now, t.pair)
 		}
@@ -58,7 +58,7 @@ func (a *Agent) refused(now time.Time, t *transaction) {
 		a.setControlling(!a.controlling)
 		a.tieBreaker = a.random64()
 	}
-	if p := t.pair; p.gen == a.gen && !t.superseded && p.state != Succeeded {
+	if p := t.pair; p.gen == a.gen && !t.superseded && !t.consent && p.state != Succeeded {
 		p.state = Waiting
 		a.trigger(p, false)
 	}
@@ -100,6 +100,9 @@ func (a *Agent) answered(now time.Time, t *transaction) {
 	case a.controlling && t.useCand:
 		comp.nominating = nil
 		p.lastNominated = now
+		for _, q := range a.pairs {
+			q.wanted = q.wanted && q.component != p.component
+		}
 		a.choose(now, p, true)
 	case !a.controlling && p.wanted:
 		p.wanted = false
