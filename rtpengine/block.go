@@ -54,7 +54,7 @@ func (e *Engine) gate(x *exchange, set gateSetter, on bool) error {
 	for _, p := range parties {
 		c.note("command", p, 0, x.req.Command)
 	}
-	one := len(parties) == 1 && (f.Label != "" || f.Address.IsValid() || f.Directional)
+	one := len(parties) == 1 && (f.Label != "" || f.Address.IsValid() || f.directional())
 	var to *Participant
 	if one {
 		if to, err = c.receiver(f); err != nil {

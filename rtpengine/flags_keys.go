@@ -25,7 +25,7 @@ func keyRows() []FlagRow {
 			set: rtppString},
 		{Name: "template", In: inAll, Tier: 'B', Note: "a signalling template of the configuration, applied before the other keys", Example: "template=webrtc",
 			set: func(*flagParser, string, ng.Value) {}},
-		{Name: "supports", In: inNew, Tier: 'A', Note: "what the client understands", Example: "supports=[load..limit]", set: pick("supports")},
+		{Name: "supports", In: inNew | inPick, Tier: 'A', Note: "what the client understands", Example: "supports=[load..limit]", set: pick("supports")},
 		{Name: "sip-message-type", In: inBoth, Tier: 'B', Note: "request or reply", Example: "sip-message-type=request", set: pick("sip-message-type")},
 		{Name: "sip-code", Also: []string{"sip-response-code"}, In: inBoth, Tier: 'B', Note: "status code of the SIP reply", Example: "sip-code=200",
 			set: keepInt("sip-code", func(f *Flags, n int64) { f.SIPCode = int(n) })},

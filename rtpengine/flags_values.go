@@ -22,7 +22,7 @@ func valueRows() []FlagRow {
 		}
 	}
 
-	of("supports", InOffer, FlagRow{Name: "load-limit", Tier: 'A', Note: "full daemons may answer load limit", set: turnOn(func(f *Flags) *bool { return &f.SupportsLoadLimit })})
+	of("supports", InOffer|inPick, FlagRow{Name: "load-limit", Tier: 'A', Note: "full daemons may answer load limit", set: turnOn(func(f *Flags) *bool { return &f.SupportsLoadLimit })})
 	of("sip-message-type", inBoth,
 		FlagRow{Name: "request", Also: []string{"sip-request"}, Note: "the SDP came in a request", set: turnTo(sipMessage, SIPRequest)},
 		FlagRow{Name: "reply", Also: []string{"response", "sip-reply", "sip-response"}, Note: "the SDP came in a reply", set: turnTo(sipMessage, SIPReply)})

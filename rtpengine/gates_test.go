@@ -32,6 +32,10 @@ func TestGates(t *testing.T) {
 	silent(toA, "5")
 	must(t, e, "unblock media", "call-id", "c", "address", "127.0.0.1", "to-tag", "B")
 	toA.talk(t, "6")
+	must(t, e, "block media", "call-id", "c", "from-tag", "A", "supports", []string{"load limit"}) // Kamailio's way
+	silent(toA, "6a")
+	toB.talk(t, "6b")
+	must(t, e, "unblock media", "call-id", "c", "from-tag", "A", "supports", []string{"load limit"})
 	must(t, e, "block media", "call-id", "c", "from-tag", "ignored without the flag")
 	silent(toA, "7")
 	silent(toB, "8")

@@ -5,8 +5,13 @@ import (
 	"slices"
 )
 
+// directional tells whether a from-tag counts in commands that may also be about a whole call: with the flag of that name,
+// since some clients send the tag along with everything. Kamailio, whom we know by what it says to support, keeps the flag
+// to itself and sends the tag only when its script had the flag (observed of 5.6).
+func (f *Flags) directional() bool { return f.Directional || f.SupportsLoadLimit && f.FromTag != "" }
+
 // selection finds the parties that a command is about: by label, by address, by from-tag, or all of them. A directional
-// command honours the from-tag only with the flag of that name, since proxies send one along with everything.
+// command honours the from-tag only where it is meant.
 func (c *Call) selection(f *Flags, directional bool) ([]*Participant, error) {
 	switch {
 	case f.Label != "":
@@ -25,7 +30,7 @@ func (c *Call) selection(f *Flags, directional bool) ([]*Participant, error) {
 			}
 		}
 		return nil, errNoAddress
-	case f.FromTag != "" && (!directional || f.Directional):
+	case f.FromTag != "" && (!directional || f.directional()):
 		p := c.participant(f.FromTag)
 		if p == nil || p.deleted {
 			return nil, errNoSuchFromTag

@@ -80,7 +80,7 @@ func showOnFailure(t *testing.T, name, file string) {
 // start runs a program until the test ends; its output goes to a file that a failing test shows.
 func start(ctx context.Context, t *testing.T, dir, name string, args ...string) *exec.Cmd {
 	t.Helper()
-	log, err := os.Create(filepath.Join(dir, name+".out"))
+	log, err := os.Create(filepath.Join(dir, filepath.Base(name)+".out"))
 	if err != nil {
 		t.Fatal(err)
 	}
