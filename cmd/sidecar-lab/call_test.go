@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -12,6 +13,7 @@ import (
 	"encoding/pem"
 	"math/big"
 	"net"
+	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -23,11 +25,13 @@ import (
 	"time"
 
 	"rtpsidecar/cmd/sidecar-lab/media"
+	opensipscfg "rtpsidecar/opensips-cfg"
 )
 
-// proxy is a running Kamailio with the relay behind it.
+// proxy is a running SIP proxy with the relay behind it.
 type proxy struct {
-	addr, tlsAddr string // the first for UDP, TCP and WS
+	addr, tlsAddr string // the first for UDP and TCP, and like the second for WS and WSS where these have none of their own
+	ws, wss       string
 	phone         string // where sip:phone@lab.example is
 	ca            string
 }
@@ -66,6 +70,52 @@ func startProxy(t *testing.T, target string) proxy {
 		time.Sleep(50 * time.Millisecond)
 	}
 	t.Fatal("kamailio does not listen")
+	return p
+}
+
+// openSIPS is the program that OPENSIPS_36 names, or the one in PATH; empty: there is none.
+func openSIPS() string {
+	path, _ := exec.LookPath("opensips") // no error: there need not be one
+	return cmp.Or(os.Getenv("OPENSIPS_36"), path)
+}
+
+// startOpenSIPS runs an OpenSIPS, configured by our own templates, until the test ends.
+func startOpenSIPS(t *testing.T, target string, users []string) proxy {
+	t.Helper()
+	dir := t.TempDir()
+	p := proxy{addr: freeAddr("tcp"), tlsAddr: freeAddr("tcp"), ws: freeAddr("tcp"), wss: freeAddr("tcp"), ca: filepath.Join(dir, "cert.pem")}
+	key := filepath.Join(dir, "key.pem")
+	selfSigned(t, p.ca, key)
+	port := func(addr string) int { return int(netip.MustParseAddrPort(addr).Port()) }
+	v := opensipscfg.Defaults()
+	for _, folder := range opensipscfg.ModulesBeside(openSIPS()) {
+		if _, err := os.Stat(filepath.Join(folder, "tm.so")); err == nil {
+			v.ModulePath = folder
+		}
+	}
+	v.Domains = []opensipscfg.Domain{{Name: "lab.example", Registration: "digest"}}
+	for _, name := range users {
+		v.Users = append(v.Users, opensipscfg.User{Name: name, Domain: "lab.example", Password: "secret"})
+	}
+	v.Listen.IPv4.Address, v.Listen.IPv6.Address = "127.0.0.1", ""
+	v.Listen.UDP.Port, v.Listen.TCP.Port = port(p.addr), port(p.addr)
+	v.Listen.TLS.On, v.Listen.WS.On, v.Listen.WSS.On = true, true, true
+	v.Listen.TLS.Port, v.Listen.WS.Port, v.Listen.WSS.Port = port(p.tlsAddr), port(p.ws), port(p.wss)
+	v.TLS = opensipscfg.TLS{Certificate: p.ca, Key: key, CA: p.ca}
+	v.Log = opensipscfg.Log{Level: 2, Stderr: true}
+	v.Media.Sidecars = []opensipscfg.Sidecar{{Address: target, Weight: 1}}
+	if _, err := opensipscfg.RenderTo(dir, v); err != nil {
+		t.Fatal(err)
+	}
+	startProgram(t, dir, openSIPS(), "-F", "-f", filepath.Join(dir, "opensips.cfg"), "-m", "64", "-M", "8", "-P", filepath.Join(dir, "pid"))
+	for range 200 { // until it listens
+		if c, err := net.Dial("tcp", p.wss); err == nil {
+			_ = c.Close()
+			return p
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	t.Fatal("opensips does not listen")
 	return p
 }
 
@@ -118,19 +168,32 @@ func selfSigned(t *testing.T, certFile, keyFile string) {
 func (p proxy) url(transport string) string {
 	switch transport {
 	case "ws":
-		return "ws://" + p.addr + "/"
+		return "ws://" + cmp.Or(p.ws, p.addr) + "/"
 	case "wss":
-		return "wss://" + p.tlsAddr + "/"
+		return "wss://" + cmp.Or(p.wss, p.tlsAddr) + "/"
 	case "tls":
 		return "tls:" + p.tlsAddr
 	}
 	return transport + ":" + p.addr
 }
 
-// TestCall makes calls between two runs of the program through Kamailio, over each transport and with each kind of media.
+// TestCall makes calls between two runs of the program through Kamailio and, where there is one, OpenSIPS, over each
+// transport and with each kind of media.
 func TestCall(t *testing.T) {
 	l := newLab(t)
-	p := startProxy(t, l.target)
+	t.Run("kamailio", func(t *testing.T) { testCalls(t, l, startProxy(t, l.target), "sdes") })
+	if openSIPS() == "" {
+		t.Log("no OpenSIPS here: only Kamailio")
+		return
+	}
+	t.Run("opensips", func(t *testing.T) {
+		// The templates' phones speak plain RTP, whatever their transport.
+		testCalls(t, l, startOpenSIPS(t, l.target, []string{"plain-a", "plain-b", "webrtc-a", "webrtc-b"}), "plain")
+	})
+}
+
+// testCalls makes the calls; secure is the media of phones that would encrypt it.
+func testCalls(t *testing.T, l *lab, p proxy, secure string) {
 	dir := t.TempDir()
 	l.env["SIDECAR_LAB_PASSWORD"] = "secret"
 	wav := filepath.Join(dir, "play.wav")
@@ -146,8 +209,8 @@ func TestCall(t *testing.T) {
 	tests := []struct{ name, callerVia, callerMedia, calleeVia, calleeMedia string }{
 		{"udp-plain-to-tcp-plain", "udp", "plain", "tcp", "plain"},
 		{"ws-webrtc-to-udp-plain", "ws", "webrtc", "udp", "plain"},
-		{"tcp-sdes-to-wss-webrtc", "tcp", "sdes", "wss", "webrtc"},
-		{"tls-plain-to-udp-sdes", "tls", "plain", "udp", "sdes"},
+		{"tcp-" + secure + "-to-wss-webrtc", "tcp", secure, "wss", "webrtc"},
+		{"tls-plain-to-udp-" + secure, "tls", "plain", "udp", secure},
 		{"wss-webrtc-to-ws-webrtc", "wss", "webrtc", "ws", "webrtc"},
 	}
 	for _, tt := range tests {
@@ -167,7 +230,7 @@ func TestCall(t *testing.T) {
 			var status int
 			for range 20 { // until the callee has registered
 				if out, errOut, status = l.runContext(ctx, "call", "--proxy", p.url(tt.callerVia), "--ca", p.ca, "--as", caller+"@lab.example", "--media", tt.callerMedia,
-					"--tone", "600", "--duration", "1500ms", "--record", recording, "--json", callee+"@lab.example"); !strings.Contains(errOut, "404") {
+					"--tone", "600", "--duration", "1500ms", "--record", recording, "--json", callee+"@lab.example"); !strings.Contains(errOut, "404") && !strings.Contains(errOut, "480") {
 					break
 				}
 				time.Sleep(200 * time.Millisecond)

@@ -50,8 +50,9 @@ type link struct {
 	done     chan struct{}
 	once     sync.Once
 
-	mu       sync.Mutex
-	lastSent time.Time // of the last request
+	mu     sync.Mutex
+	branch string        // of the last request
+	unread chan struct{} // closed once gosip can match its reply; nil: it can
 }
 
 // open connects to a proxy: udp:HOST:PORT, tcp:, tls:, ws://HOST:PORT/PATH, wss://. The port may be left out.
@@ -176,7 +177,11 @@ func (l *link) dialWebSocket(ctx context.Context, proxy string, conf *tls.Config
 		}
 		return conn, err
 	}
-	conn, _, err := websocket.Dial(ctx, u.String(), &websocket.DialOptions{Subprotocols: []string{"sip"}, HTTPClient: &http.Client{Transport: tr}})
+	conn, _, err := websocket.Dial(ctx, u.String(), &websocket.DialOptions{
+		Subprotocols: []string{"sip"}, HTTPClient: &http.Client{Transport: tr},
+		// Clients that are no browsers need not say where they come from, but OpenSIPS refuses those that do not.
+		HTTPHeader: http.Header{"Origin": {"https://" + u.Host}},
+	})
 	if err != nil {
 		return err
 	}
@@ -200,9 +205,48 @@ func (l *link) dialWebSocket(ctx context.Context, proxy string, conf *tls.Config
 	return nil
 }
 
-// settle is how long what comes waits after a request was sent: gosip enters a transaction into its table only after it has
-// sent the request, and drops an answer that is quicker.
-const settle = 5 * time.Millisecond
+// gosip enters a transaction into its table only after it has sent the request, and drops an answer that is quicker. So what
+// comes waits until noticing says that the table has it, at most for settle.
+const settle = 500 * time.Millisecond
+
+// noticing is the context of a request. gosip asks for Done for the first time once the transaction is in its table.
+type noticing struct {
+	context.Context
+	link *link
+}
+
+func (n noticing) Done() <-chan struct{} {
+	n.link.entered()
+	return n.Context.Done()
+}
+
+// sent notes a request that noticing will tell of. Repeats have the same branch, ACK and CANCEL have no context.
+func (l *link) sent(req sip.Request, via *sip.ViaHop) {
+	branch, _ := via.Params.Get("branch")
+	if branch == nil || req.IsAck() || req.IsCancel() {
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.branch != branch.String() {
+		l.release()
+		l.branch, l.unread = branch.String(), make(chan struct{})
+	}
+}
+
+func (l *link) entered() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.release()
+}
+
+// release lets in what waits. l.mu is held.
+func (l *link) release() {
+	if l.unread != nil {
+		close(l.unread)
+		l.unread = nil
+	}
+}
 
 // serve hands in what comes until the flow breaks or is cancelled.
 func (l *link) serve() {
@@ -229,12 +273,15 @@ func (l *link) serve() {
 			continue // not SIP, or not by gosip's lights; the trace has it
 		}
 		l.mu.Lock()
-		wait := settle - time.Since(l.lastSent)
+		unread := l.unread
 		l.mu.Unlock()
-		select {
-		case <-time.After(wait):
-		case <-l.canceled:
-			return
+		if unread != nil {
+			select {
+			case <-unread:
+			case <-time.After(settle):
+			case <-l.canceled:
+				return
+			}
 		}
 		msg.SetTransport(l.network)
 		msg.SetSource(l.remote)
@@ -278,9 +325,7 @@ func (l *link) Send(msg sip.Message) error {
 		}
 		req.SetViaHop(via)
 		req.SetTransport(l.network)
-		l.mu.Lock()
-		l.lastSent = time.Now()
-		l.mu.Unlock()
+		l.sent(req, via)
 	}
 	b := []byte(msg.String())
 	l.show(">", b)

@@ -160,7 +160,7 @@ func (p *Phone) build(method sip.RequestMethod, seq uint) *sip.RequestBuilder {
 
 // request sends a request, answers a challenge, and returns the final reply; one that is no success is a [*StatusError].
 func (p *Phone) request(ctx context.Context, req sip.Request, more ...gosip.RequestWithContextOption) (sip.Response, error) {
-	res, err := p.server.RequestWithContext(ctx, req, append(more, gosip.WithAuthorizer(p.authorizer()))...)
+	res, err := p.server.RequestWithContext(noticing{ctx, p.link}, req, append(more, gosip.WithAuthorizer(p.authorizer()))...)
 	var failed *sip.RequestError
 	if errors.As(err, &failed) {
 		if failed.Code == 487 && ctx.Err() != nil {
