@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"rtpsidecar/ng"
 	"rtpsidecar/sdp"
 )
 
@@ -201,5 +202,38 @@ func BenchmarkOfferAnswer(b *testing.B) {
 				must(b, e, "delete", "call-id", id)
 			}
 		})
+	}
+}
+
+// BenchmarkLargestRequest is from the payload of a datagram to that of the reply: an offer of a browser with four media and
+// thirty flags, of a call that is known, so that no ports are opened.
+func BenchmarkLargestRequest(b *testing.B) {
+	sdp, err := os.ReadFile("../sdp/testdata/webrtc-four-media/in.sdp")
+	if err != nil {
+		b.Fatal(err)
+	}
+	e := loopback(b, func(c *Config) { c.Log, c.DeleteDelay = nil, 0 })
+	d := new(ng.Dict)
+	for _, en := range thirtyFlags().Entries() {
+		if en.Key != "command" && en.Key != "direction" {
+			d.Add(en.Key, en.Value)
+		}
+	}
+	d.AddString("command", "offer")
+	d.AddString("sdp", string(sdp))
+	payload := ng.AppendBencode(nil, ng.DictValue(d))
+	b.SetBytes(int64(len(payload)))
+	b.ReportAllocs()
+	var out []byte
+	for b.Loop() {
+		v, _, err := ng.ParseBencode(payload)
+		if err != nil {
+			b.Fatal(err)
+		}
+		r := e.HandleNG(b.Context(), &ng.Request{Command: "offer", Dict: v.Dict()})
+		if r.Error != "" {
+			b.Fatal(r.Error)
+		}
+		out = ng.AppendBencode(out[:0], ng.DictValue(&r.Dict))
 	}
 }

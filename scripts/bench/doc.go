@@ -1,11 +1,13 @@
 // Bench drives whole daemons, ours and the reference, with the same load on loopback, in alternating rounds:
 //
-//	go run ./scripts/bench [--peer PATH] [--ours PATH] [--rounds 5] [--only rtp,calls,memory] [--json FILE] [--check]
+//	go run ./scripts/bench [--peer PATH] [--ours PATH] [--rounds 5] [--only rtp,calls,request,memory] [--json FILE] [--check]
 //
 // Loads:
 //
 //	rtp     200 calls of 50 packets a second each way: the daemon's CPU time per relayed packet, loss, latency
 //	calls   offers, answers and deletes, eight in flight: CPU time per message; what is left afterwards
+//	request the largest realistic offer, 6 KiB of SDP with four media and thirty flags, to calls that know it: CPU time per
+//	        message from datagram to datagram
 //	memory  resident memory of the idle daemon and per established call
 //
 // The lab is by itself, as root, with three hosts in network namespaces joined by cables (caller - relay - callee):

@@ -23,6 +23,7 @@ import (
 
 type options struct {
 	peer, ours, only, json string
+	body                   string
 	rounds, calls, setups  int
 	parallel               int
 	warm, measure, burst   time.Duration
@@ -37,11 +38,12 @@ func main() {
 	var o options
 	flag.StringVar(&o.peer, "peer", "rtpengine", "the reference's `binary`")
 	flag.StringVar(&o.ours, "ours", "", "our `binary`; built when not given")
-	flag.StringVar(&o.only, "only", "rtp,calls,memory", "`loads` to run")
+	flag.StringVar(&o.only, "only", "rtp,calls,request,memory", "`loads` to run")
+	flag.StringVar(&o.body, "body", "sdp/testdata/webrtc-four-media/in.sdp", "the SDP `file` of the request load")
 	flag.StringVar(&o.json, "json", "", "write all rounds to this `file`")
 	flag.IntVar(&o.rounds, "rounds", 5, "rounds per daemon, in turns")
 	flag.IntVar(&o.calls, "calls", 200, "calls of the rtp load")
-	flag.IntVar(&o.setups, "setups", 2000, "calls of the calls and memory loads")
+	flag.IntVar(&o.setups, "setups", 2000, "calls of the calls and memory loads, messages of the request load")
 	flag.IntVar(&o.parallel, "parallel", 8, "requests in flight of the calls and memory loads: a proxy's workers")
 	flag.DurationVar(&o.warm, "warm", 4*time.Second, "media before measuring: endpoint learning lasts 3 s")
 	flag.DurationVar(&o.measure, "measure", 10*time.Second, "media while measuring")
@@ -79,6 +81,7 @@ var figures = []*figure{
 	{Name: "calls: CPU per offer or answer", Unit: "us", RatioLimit: 0.5},
 	{Name: "calls: CPU per delete", Unit: "us"},
 	{Name: "calls: descriptors left", Unit: "", Limit: math.SmallestNonzeroFloat64},
+	{Name: "request: CPU per message", Unit: "us", RatioLimit: 0.5},
 	{Name: "memory: idle", Unit: "MiB", Limit: 30},
 	{Name: "memory: per call", Unit: "KiB", Limit: 40},
 }
@@ -161,8 +164,9 @@ func (o options) round(ctx context.Context, path, log string) (result, error) {
 			res["rtp: lost"], res["rtp: sender late at worst"] = float64(t.Sent-t.Received), micro(t.Late)
 			return nil
 		},
-		"calls":  func(d *daemon.Daemon) error { return o.setUps(ctx, d, res) },
-		"memory": func(d *daemon.Daemon) error { return o.memory(ctx, d, res) },
+		"calls":   func(d *daemon.Daemon) error { return o.setUps(ctx, d, res) },
+		"memory":  func(d *daemon.Daemon) error { return o.memory(ctx, d, res) },
+		"request": func(d *daemon.Daemon) error { return o.requests(ctx, d, res) },
 	}
 	for _, name := range strings.Split(o.only, ",") {
 		load, known := loads[name]
