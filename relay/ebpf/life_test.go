@@ -406,6 +406,19 @@ func TestInterfaces(t *testing.T) {
 			in(t, l.callee, func() { c.callee.Close(); c.callee = socket(t, l.d, 6000) })
 			c.talk(t, 310, 10, 160)
 
+			// Our address goes, with the route, and comes back.
+			run(t, "ip addr del 10.2.0.1/24 dev d0")
+			eventually(t, "no path without an address", func() bool { return kind(l.d) == pathNone })
+			b = voice(340, 160)
+			send(t, c.caller, local(c.a), b)
+			if got, _ := arrives(t, c.a); !bytes.Equal(got, b) {
+				t.Errorf("got %s", brief(got))
+			}
+			run(t, "ip addr add 10.2.0.1/24 dev d0")
+			eventually(t, "a path with the address", func() bool { return kind(l.d) != pathNone })
+			eventually(t, "attached again", func() bool { return strings.Contains(fmt.Sprint(table.Status().Interfaces), "d0") })
+			c.talk(t, 350, 10, 160)
+
 			// The interface is made anew, under the name that it had.
 			run(t, "ip link del d0")
 			eventually(t, "no path when the interface is gone", func() bool { return kind(l.d) == pathNone })
