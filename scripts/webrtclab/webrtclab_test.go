@@ -83,12 +83,18 @@ var callNumber atomic.Uint64
 // start gives a test a daemon and a browser. The daemon's log is shown when the test fails.
 func start(t *testing.T, browser func(context.Context) (*lab.Page, error), tools ...string) *bench {
 	t.Helper()
+	return startWith(t, nil, browser, tools...)
+}
+
+// startWith gives the daemon more options.
+func startWith(t *testing.T, options []string, browser func(context.Context) (*lab.Page, error), tools ...string) *bench {
+	t.Helper()
 	if missing := lab.Missing(tools...); missing != "" {
 		t.Skipf("SKIPPED: %s is not installed, no real browser to test with", missing)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 90*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 150*time.Second)
 	t.Cleanup(cancel)
-	d, err := lab.StartDaemon(ctx, daemonArgv(t)...)
+	d, err := lab.StartDaemon(ctx, append(daemonArgv(t), options...)...)
 	if err != nil {
 		t.Fatal(err)
 	}
