@@ -103,6 +103,7 @@ func (c *Call) renamed(p *Participant, f *Flags) *Participant {
 
 // runAnswer is the answer proper: from's SDP s is heard, the answer to to decided, and the body printed.
 func (c *Call) runAnswer(from, to *Participant, s *sdp.Session, f *Flags) (body []byte, warning string, err error) {
+	s = from.undouble(s, f)
 	n := negotiation{call: c, f: f, s: s, from: from, to: to}
 	defer n.release()
 	from.in, from.said = s, f.SDP

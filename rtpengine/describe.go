@@ -33,6 +33,7 @@ func (n *negotiation) print(offer bool) []byte {
 		out.ICELite = out.ICELite || m.leg.ICE.On && m.leg.ICE.Lite
 	}
 	n.groups(out)
+	n.double(out, offer)
 	n.to.out.session(out, n.f)
 	return n.to.out.number(out, n.f)
 }

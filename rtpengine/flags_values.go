@@ -82,7 +82,7 @@ func valueRows() []FlagRow {
 		FlagRow{Name: "authenticated_srtp", Tier: 'C', Note: "remove UNAUTHENTICATED_SRTP", set: turnTo(func(f *Flags) *OnOff { return &f.SDES.UnauthenticatedRTP }, Off)})
 	of("OSRTP", inSDP,
 		FlagRow{Name: "offer", Also: []string{"offer-rfc"}, Note: "RTP/AVP with keys", set: turnOn(func(f *Flags) *bool { return &f.OSRTP.Offer })},
-		FlagRow{Name: "offer-legacy", Tier: 'C', Status: FlagRefused, Note: "each section twice, RTP/AVP and RTP/SAVP", set: turnOn(func(f *Flags) *bool { return &f.OSRTP.OfferLegacy })},
+		FlagRow{Name: "offer-legacy", Tier: 'C', Note: "each SRTP section twice, RTP/AVP and RTP/SAVP, on the same port", set: turnOn(func(f *Flags) *bool { return &f.OSRTP.OfferLegacy })},
 		FlagRow{Name: "accept", Note: "SRTP towards the offerer though the answer is plain, either form", set: func(p *flagParser, _ string, _ ng.Value) { p.f.OSRTP.Accept, p.f.OSRTP.AcceptLegacy = true, true }},
 		FlagRow{Name: "accept-rfc", Note: "only the form RTP/AVP with keys", set: turnOn(func(f *Flags) *bool { return &f.OSRTP.Accept })},
 		FlagRow{Name: "accept-legacy", Tier: 'C', Note: "only the form of two sections", set: turnOn(func(f *Flags) *bool { return &f.OSRTP.AcceptLegacy })})

@@ -144,6 +144,7 @@ func (c *Call) alias(f *Flags, s *sdp.Session) *Participant {
 
 // runOffer is the offer proper: from's SDP s is heard, an offer to to decided, ports opened, and the body printed.
 func (c *Call) runOffer(from, to *Participant, s *sdp.Session, f *Flags) (body []byte, warning string, err error) {
+	s = from.undouble(s, f)
 	from.in, from.said = s, f.SDP
 	c.place(from, to, f, true)
 	n := negotiation{call: c, f: f, s: s, from: from, to: to, offering: true}

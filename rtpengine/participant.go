@@ -30,8 +30,9 @@ type Participant struct {
 	assoc []*Participant // parties it is in a dialogue with, most recent last
 
 	// Where its media lives; remembered from the first request that said so.
-	place  place
-	bundle bundleState
+	place   place
+	bundle  bundleState
+	doubles map[int]doubled // by section, counted from 0; never changed in place
 
 	in   *sdp.Session // its last SDP
 	said string       // the text of in, as received; "" where it came another way
@@ -116,7 +117,7 @@ func (p *Participant) offerAgain(o *Participant) {
 	if prev == nil {
 		return
 	}
-	o.place = prev.place
+	o.place, o.doubles = prev.place, prev.doubles
 	for i, m := range prev.Medias {
 		n := o.media(i, m.Type)
 		n.leg = m.leg

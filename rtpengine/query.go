@@ -298,6 +298,10 @@ func (m *Media) flagWords() []string {
 	w.when(l.ICE.On && l.ICE.RemoteLite, "ICE-lite peer")
 	w.when(l.ICE.On && l.ICE.Lite, "ICE-lite self")
 	w.when(l.LoopCheck, "loop check")
+	if d, ok := m.party.doubles[m.Index-1]; ok && !d.open {
+		w.when(!d.secureFirst, "legacy OSRTP")
+		w.when(d.secureFirst, "reverse legacy OSRTP")
+	}
 	w.when(l.Protocol.IsAVPF(), "RTCP feedback")
 	w.when(l.rtp() && m.party.call.generateRTCP, "RTCP generator")
 	w.when(m.echo == echoBack, "echo")

@@ -105,6 +105,7 @@ type Media struct {
 
 	MID        string
 	Label      string
+	Bare       bool // refused, and printed as its m= line alone
 	BundleOnly bool
 
 	Codecs           []Codec // in the order of the format list; RTP only

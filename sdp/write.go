@@ -131,6 +131,9 @@ func AppendConnection(dst []byte, c Connection) []byte {
 func (m *Media) append(dst []byte) []byte {
 	rtp := m.Protocol.IsRTP()
 	dst = m.appendLine(dst)
+	if m.Bare {
+		return dst
+	}
 	if m.Title != "" {
 		dst = line(dst, "i=", m.Title)
 	}
