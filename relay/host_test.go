@@ -149,3 +149,10 @@ func TestForwardLoopback(t *testing.T) {
 		})
 	}
 }
+
+func TestSourceTowards(t *testing.T) {
+	loopback := netip.MustParseAddr("127.0.0.1")
+	if got, err := SourceTowards(loopback); got != loopback || err != nil {
+		t.Errorf("towards loopback: %v, %v", got, err)
+	}
+}

@@ -48,6 +48,8 @@ type Config struct {
 	Now func() time.Time                                                // tests; nil: time.Now
 	IO  func(workers int, now func() time.Time) (relay.PacketIO, error) // nil: the system's sockets
 
+	Route func(netip.Addr) (netip.Addr, error) // the local address towards one; nil: relay.SourceTowards
+
 	Table ebpf.Table // forwards media in the kernel; nil: none. It is closed by the caller, after the engine
 }
 

@@ -1,7 +1,9 @@
 package rtpengine
 
 import (
+	"errors"
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 	"testing"
@@ -102,6 +104,40 @@ func TestPortsOfTheOtherSide(t *testing.T) {
 			t.Error("the port of a partner without ICE stayed")
 		}
 	})
+}
+
+func TestPeers(t *testing.T) {
+	e := loopback(t, func(c *Config) {
+		c.Route = func(a netip.Addr) (netip.Addr, error) {
+			switch a.String() {
+			case "192.0.2.7":
+				return netip.MustParseAddr("127.0.0.2"), nil
+			case "192.0.2.8":
+				return netip.MustParseAddr("10.0.0.1"), nil // none of ours
+			}
+			return netip.Addr{}, errors.New("network is unreachable")
+		}
+	})
+	const ext, def = "c=IN IP4 127.0.0.2", "c=IN IP4 127.0.0.1"
+	for _, tt := range []struct {
+		name             string
+		keys             []any
+		toCallee, caller string
+	}{
+		{"outbound", []any{"outbound-peer", "192.0.2.7"}, ext, def},
+		{"inbound", []any{"inbound-peer", "192.0.2.7"}, def, ext},
+		{"both", []any{"inbound-peer", "192.0.2.7", "outbound-peer", "192.0.2.7"}, ext, ext},
+		{"a named interface wins", []any{"outbound-peer", "192.0.2.7", "to-interface", "default"}, def, def},
+		{"not one of ours", []any{"outbound-peer", "192.0.2.8"}, def, def},
+		{"no route", []any{"outbound-peer", "198.51.100.1"}, def, def},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			dialogue(t, e, tt.name,
+				step{command: "offer", from: "A", sdp: body(rtpFrom, audio(40000)), flags: tt.keys, want: []string{tt.toCallee}},
+				step{command: "answer", from: "A", to: "B", sdp: body(rtpFrom, audio(50000)), want: []string{tt.caller}})
+		})
+	}
+	lines(t, "publish", must(t, e, "publish", "sdp", body(rtpFrom, audio(40000)), "peer", "192.0.2.7").Value("sdp").Str(), ext)
 }
 
 func TestNewPortsNewICE(t *testing.T) {

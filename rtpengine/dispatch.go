@@ -113,6 +113,7 @@ func (e *Engine) HandleNG(_ context.Context, req *ng.Request) (reply ng.Reply) {
 	err := flags.parse(req.Command, req.Dict, e.adjustable.Load().Templates)
 	e.unknown.report(e.log, flags)
 	if err == nil {
+		e.routePeers(flags)
 		err = commands[i].run(e, x)
 	}
 	if err == nil {

@@ -73,6 +73,9 @@ func New(cfg Config) (*Engine, error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
+	if cfg.Route == nil {
+		cfg.Route = relay.SourceTowards
+	}
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}

@@ -297,9 +297,12 @@ func protocolBit(field func(*flagParser) *OnOff, to OnOff) setter {
 // upper is for crypto suite names.
 func upper(s string) string { return strings.ToUpper(strings.ReplaceAll(s, "-", "_")) }
 
-// keepAddr is for keys that hold an IP address.
+// keepAddr is for keys that hold an IP address; an empty one says nothing.
 func keepAddr(key string, field func(*Flags) *netip.Addr) setter {
 	return func(p *flagParser, _ string, v ng.Value) {
+		if flagText(v) == "" {
+			return
+		}
 		a, ok := flagAddr(flagText(v))
 		if !ok {
 			p.unknown(key + ": " + flagText(v))

@@ -115,6 +115,35 @@ func (t *interfaces) resolve(word string) (name string, family sdp.Family, known
 	return t.first, "", false
 }
 
+// holding is the name of the first interface with this local address, "" when there is none.
+func (t *interfaces) holding(a netip.Addr) string {
+	for _, in := range t.media {
+		if in.Local == a {
+			return in.Name
+		}
+	}
+	return ""
+}
+
+// routePeers turns the addresses of inbound-peer, outbound-peer and peer into the interfaces that packets to them leave
+// from. An interface that the request names wins; an address that leads to none of ours leaves the default.
+func (e *Engine) routePeers(f *Flags) {
+	for _, r := range []struct {
+		peer netip.Addr
+		word *string
+	}{{f.InboundPeer, &f.Direction[0]}, {f.OutboundPeer, &f.Direction[1]}, {f.Peer, &f.Interface}} {
+		if !r.peer.IsValid() || *r.word != "" {
+			continue
+		}
+		local, err := e.cfg.Route(r.peer)
+		if name := e.ifaces.holding(local); err == nil && name != "" {
+			*r.word = name
+			continue
+		}
+		e.log.Warn("no interface towards the peer, the default is used", "callid", f.CallID, "peer", r.peer, "local", local, "err", err)
+	}
+}
+
 // names tells whether word names one interface or several, rather than a family or nothing.
 func (t *interfaces) names(word string) bool { return t.byName[word] != nil || t.members[word] != nil }
 
