@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -20,7 +21,11 @@ func TestHomer(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer collector.Close()
-	d := startServe(t, nil, "--listen-ng=127.0.0.1:0", "--homer="+collector.LocalAddr().String(), "--homer-enable-ng", "--homer-id=77")
+	d := startServe(t, nil, "--listen-ng=127.0.0.1:0", "--homer="+collector.LocalAddr().String(), "--homer-enable-ng", "--homer-id=77",
+		"--listen-http=127.0.0.1:0")
+	if got := get(t, "http://"+d.HTTP[0]+"/metrics"); !strings.Contains(got, "\nrtpengine_homer_lost_total 0\n") {
+		t.Error("what the collector misses is not counted")
+	}
 	next := func(parts ...string) {
 		t.Helper()
 		b := make([]byte, 65535)

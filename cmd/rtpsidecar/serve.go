@@ -92,6 +92,7 @@ func serve(ctx context.Context, env env, args []string, asReference bool) error 
 		settings: s, env: env, log: log, level: level, calls: engine, operator: operator,
 		args: args, reload: !hasTerminal(), failed: make(chan error, 1),
 	}
+	d.homer = collector
 	if collector != nil && s.homerNG {
 		d.trace = collector.ng
 	}
@@ -106,6 +107,7 @@ type daemon struct {
 	log   *slog.Logger
 	level *logLevel
 	trace func(*ng.Request, string, []byte) // see ng.ServerConfig
+	homer *homer                            // nil: no collector is told
 
 	calls    *rtpengine.Engine
 	operator *console

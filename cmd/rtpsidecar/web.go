@@ -73,6 +73,11 @@ func (w *web) metrics() http.Handler {
 	r := prometheus.NewRegistry()
 	r.MustRegister(w.d.calls.Metrics(), collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	if h := w.d.homer; h != nil {
+		r.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{
+			Name: "rtpengine_homer_lost_total", Help: "Packets that the Homer collector did not get, as far as we know",
+		}, func() float64 { return float64(h.exporter.Lost()) }))
+	}
 	return promhttp.HandlerFor(r, promhttp.HandlerOpts{ErrorLog: promLog{w.d}})
 }
 
