@@ -145,7 +145,7 @@ type Optional struct {
 	Translations Translations `yaml:"translations"`
 	ENUM         string       `yaml:"enum"`         // DNS suffix, e164.arpa. for example; empty: off
 	E164         E164         `yaml:"e164"`         // numbers to +COUNTRY...
-	RecordHeader string       `yaml:"recordHeader"` // a caller who sends "NAME: yes" is recorded; empty: off
+	RecordHeader string       `yaml:"recordHeader"` // a caller who sends "NAME: yes" is to be recorded; empty: off
 	Homer        Homer        `yaml:"homer"`
 }
 

@@ -78,6 +78,9 @@ func (d *dialog) sendInvite(body, challenge string) error {
 	if challenge != "" {
 		m.add("Proxy-Authorization", credentials(challenge, "INVITE", d.target, d.p.user, d.p.password))
 	}
+	if name, value, ok := strings.Cut(d.p.extra, ":"); ok {
+		m.add(name, strings.TrimSpace(value))
+	}
 	setBody(m, body)
 	d.invite = m
 	return d.p.send(m)
@@ -194,7 +197,7 @@ func (d *dialog) progress(ctx context.Context, body string) (*message, error) {
 			m.headers[i].value = d.local
 		}
 	}
-	m.add("Contact", "<sip:"+d.p.user+"@"+d.p.conn.LocalAddr().String()+">")
+	m.add("Contact", d.p.contact())
 	m.add("Require", "100rel")
 	m.add("RSeq", "1")
 	setBody(m, body)
@@ -268,10 +271,15 @@ func (p *phone) called(ctx context.Context) (*dialog, error) {
 	if err != nil {
 		return nil, err
 	}
+	return p.callee(m), nil
+}
+
+// callee is the dialog of an INVITE that came.
+func (p *phone) callee(m *message) *dialog {
 	return &dialog{
 		p: p, callID: m.get("Call-ID"), local: m.get("To") + ";tag=" + unique(), remote: m.get("From"), target: uri(m.get("Contact")),
 		routes: m.values("Record-Route"), invite: m,
-	}, nil
+	}
 }
 
 // respond answers the INVITE at hand, or another request of the dialog.
@@ -282,7 +290,7 @@ func (d *dialog) respond(req *message, code int, reason, body string) error {
 			m.headers[i].value = d.local
 		}
 	}
-	m.add("Contact", "<sip:"+d.p.user+"@"+d.p.conn.LocalAddr().String()+">")
+	m.add("Contact", d.p.contact())
 	setBody(m, body)
 	d.p.mu.Lock()
 	d.p.answers[req.get("Via")+req.get("CSeq")] = m.String()

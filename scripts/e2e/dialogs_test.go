@@ -110,7 +110,7 @@ func TestRenegotiation(t *testing.T) {
 			s.must(d.hungUp(s.ctx))
 			s.nothingLeft()
 		})
-		s.run("UPDATE between phones", func(s *stage) {
+		s.run("UPDATE between phones, from each", func(s *stage) {
 			p, q := s.phone(alice, false), s.phone(bob, false)
 			d, err := p.call(s.ctx, bob.aor(), p.sdp("sendrecv"))
 			s.must(err)
@@ -118,21 +118,23 @@ func TestRenegotiation(t *testing.T) {
 			s.must(err)
 			s.connect(d, e)
 			s.phoneHears(q, lab.PhoneToneHz)
-			done := make(chan error, 1)
-			go func() {
-				body, err := e.accommodate(s.ctx, "UPDATE", "recvonly")
-				if err == nil && direction(body) != "sendonly" {
-					t.Errorf("the callee is offered %s in UPDATE, want sendonly", direction(body))
+			for _, side := range []struct{ sends, gets *dialog }{{d, e}, {e, d}} {
+				done := make(chan error, 1)
+				go func() {
+					body, err := side.gets.accommodate(s.ctx, "UPDATE", "recvonly")
+					if err == nil && direction(body) != "sendonly" {
+						t.Errorf("%s is offered %s in UPDATE, want sendonly", side.gets.p.user, direction(body))
+					}
+					done <- err
+				}()
+				body, err := side.sends.update(s.ctx, side.sends.p.sdp("sendonly"))
+				s.must(err)
+				s.must(<-done)
+				if direction(body) != "recvonly" {
+					s.Errorf("%s is answered %s, want recvonly", side.sends.p.user, direction(body))
 				}
-				done <- err
-			}()
-			body, err := d.update(s.ctx, p.sdp("sendonly"))
-			s.must(err)
-			s.must(<-done)
-			if direction(body) != "recvonly" {
-				s.Errorf("the caller is answered %s, want recvonly", direction(body))
+				s.phoneHears(side.gets.p, lab.PhoneToneHz)
 			}
-			s.phoneHears(q, lab.PhoneToneHz)
 			s.must(d.bye(s.ctx))
 			s.must(e.hungUp(s.ctx))
 			s.nothingLeft()
@@ -512,24 +514,29 @@ func TestRelayFailover(t *testing.T) {
 func TestGateway(t *testing.T) {
 	onEachProxy(t, "modern", false, func(s *stage) {
 		s.runOnOpenSIPS("national number", func(s *stage) {
-			p := s.phone(alice, false)
-			q, err := newPhone(p.proxy, account{"gateway", lab.PhoneAddr, ""}, portGateway)
-			s.must(err)
-			s.Cleanup(q.close)
-			d, err := p.call(s.ctx, "sip:0800123456@"+digestDomain, p.sdp("sendrecv"))
-			s.must(err)
-			e, err := q.called(s.ctx)
-			s.must(err)
-			if !strings.HasPrefix(e.invite.start, "INVITE sip:0800123456@"+lab.PhoneAddr) {
-				s.Errorf("the gateway got %s", e.invite.start)
-			}
-			s.connect(d, e)
-			s.phoneHears(p, lab.PhoneToneHz)
-			s.must(d.bye(s.ctx))
-			s.must(e.hungUp(s.ctx))
-			s.nothingLeft()
+			nationalNumber(s, s.phone(alice, false))
 		})
 	})
+}
+
+// nationalNumber makes p dial a number as people write it.
+func nationalNumber(s *stage, p *phone) {
+	s.Helper()
+	q, err := newPhone(p.proxy, account{"gateway", lab.PhoneAddr, ""}, portGateway)
+	s.must(err)
+	s.Cleanup(q.close)
+	d, err := p.call(s.ctx, "sip:0800123456@"+digestDomain, p.sdp("sendrecv"))
+	s.must(err)
+	e, err := q.called(s.ctx)
+	s.must(err)
+	if !strings.HasPrefix(e.invite.start, "INVITE sip:0800123456@"+lab.PhoneAddr) {
+		s.Errorf("the gateway got %s", e.invite.start)
+	}
+	s.connect(d, e)
+	s.phoneHears(p, lab.PhoneToneHz)
+	s.must(d.bye(s.ctx))
+	s.must(e.hungUp(s.ctx))
+	s.nothingLeft()
 }
 
 // TestRoomMessage sends one MESSAGE to an address that a page and a phone share, as the conference does: both get it.

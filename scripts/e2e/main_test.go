@@ -118,6 +118,9 @@ type stage struct {
 	daemon   *lab.Daemon
 	page     *lab.Page
 	opensips bool
+	program  []string // of the daemon, with its first argument
+	proxy    *runningProxy
+	restart  func() // ends the proxy and starts it again
 }
 
 // onEachProxy runs f with every proxy there is, the daemon and, if browser says so, Chromium.
@@ -160,36 +163,53 @@ func newStage(t *testing.T, p proxyProgram, d deployment, browser bool) *stage {
 			t.Fatalf("build: %v\n%s", err, out)
 		}
 	}
-	var err error
-	s.daemon, err = lab.StartDaemonOn(ctx, []string{"pub/" + lab.RelayAddr, "pub/" + lab.RelayAddr6}, argv...)
-	s.must(err)
-	t.Cleanup(func() {
-		if err := s.daemon.Close(); err != nil {
-			t.Errorf("daemon ended with %v", err)
-		}
-		if t.Failed() {
-			log := s.daemon.Log()
-			t.Logf("daemon:\n%s", log[max(0, len(log)-8000):])
-		}
-	})
+	s.program = argv
+	s.daemon = s.relay(lab.ControlAddr, 30000)
 	d.users = []account{alice, bob, carol}
-	proxy, err := startProxy(ctx, p, dir, d)
-	s.must(err)
+	var err error
+	begin := func() {
+		t.Helper()
+		s.proxy, err = startProxy(ctx, p, dir, d)
+		s.must(err)
+		s.awaitProxy(s.proxy)
+	}
+	begin()
 	t.Cleanup(func() {
-		if err := proxy.close(); err != nil {
+		if err := s.proxy.close(); err != nil {
 			t.Error(err)
 		}
 		if t.Failed() {
-			t.Logf("%s:\n%s", p.name, proxy.tail())
+			t.Logf("%s:\n%s", p.name, s.proxy.tail())
 		}
 	})
-	s.awaitProxy(proxy)
+	s.restart = func() {
+		t.Helper()
+		s.must(s.proxy.close())
+		begin()
+	}
 	if browser {
 		s.page, err = lab.ChromiumWith(ctx, os.DirFS(os.Getenv(pageDir)))
 		s.must(err)
 		t.Cleanup(s.page.Close)
 	}
 	return s
+}
+
+// relay starts a daemon at this NG address, which is closed with the stage.
+func (s *stage) relay(control string, minPort int) *lab.Daemon {
+	s.Helper()
+	d, err := lab.StartDaemonAt(s.ctx, control, minPort, []string{"pub/" + lab.RelayAddr, "pub/" + lab.RelayAddr6}, s.program...)
+	s.must(err)
+	s.Cleanup(func() {
+		if err := d.Close(); err != nil {
+			s.Errorf("daemon ended with %v", err)
+		}
+		if s.Failed() {
+			log := d.Log()
+			s.Logf("daemon:\n%s", log[max(0, len(log)-8000):])
+		}
+	})
+	return d
 }
 
 func (s *stage) run(name string, f func(*stage)) {
@@ -246,15 +266,39 @@ func (s *stage) awaitProxy(p *runningProxy) {
 // phone is a telephone on IPv4 or IPv6, registered.
 func (s *stage) phone(a account, six bool) *phone {
 	s.Helper()
-	p := s.unregistered(a, six)
+	return s.registered(s.unregistered(a, six))
+}
+
+// phoneOver is a registered telephone with a connection: tcp or tls.
+func (s *stage) phoneOver(transport string, a account, six bool) *phone {
+	s.Helper()
+	port := uint16(portSIP)
+	if transport == "tls" {
+		port = portTLS
+	}
+	p, err := dialPhone(s.ctx, transport, netip.AddrPortFrom(proxyAddr(six), port), a)
+	s.must(err)
+	s.Cleanup(p.close)
+	return s.registered(p)
+}
+
+func proxyAddr(six bool) netip.Addr {
+	if six {
+		return netip.MustParseAddr(lab.RelayAddr6)
+	}
+	return netip.MustParseAddr(lab.RelayAddr)
+}
+
+func (s *stage) registered(p *phone) *phone {
+	s.Helper()
 	code, err := p.register(s.ctx, 600)
 	s.must(err)
 	if code != 200 {
-		s.Fatalf("%s registers: %d", a.user, code)
+		s.Fatalf("%s registers: %d", p.user, code)
 	}
 	s.Cleanup(func() {
 		if code, err := p.register(s.ctx, 0); err != nil || code != 200 {
-			s.Errorf("%s leaves: %d, %v", a.user, code, err)
+			s.Errorf("%s leaves: %d, %v", p.user, code, err)
 		}
 	})
 	return p
@@ -262,11 +306,7 @@ func (s *stage) phone(a account, six bool) *phone {
 
 func (s *stage) unregistered(a account, six bool) *phone {
 	s.Helper()
-	proxy := netip.MustParseAddr(lab.RelayAddr)
-	if six {
-		proxy = netip.MustParseAddr(lab.RelayAddr6)
-	}
-	p, err := newPhone(netip.AddrPortFrom(proxy, portSIP), a, 0)
+	p, err := newPhone(netip.AddrPortFrom(proxyAddr(six), portSIP), a, 0)
 	s.must(err)
 	s.Cleanup(p.close)
 	return p
@@ -375,9 +415,14 @@ func (s *stage) relayed(call string) {
 // calls is how many calls the daemon has.
 func (s *stage) calls() int {
 	s.Helper()
+	return s.callsOf(s.daemon)
+}
+
+func (s *stage) callsOf(d *lab.Daemon) int {
+	s.Helper()
 	list := &ng.Dict{}
 	list.AddString("command", "list")
-	reply, err := s.daemon.NG.Do(s.ctx, list)
+	reply, err := d.NG.Do(s.ctx, list)
 	s.must(err)
 	return len(reply.Value("calls").List())
 }

@@ -100,16 +100,17 @@ func uri(s string) string {
 	return u
 }
 
+func hash(s string) string {
+	sum := md5.Sum([]byte(s))
+	return hex.EncodeToString(sum[:])
+}
+
 // credentials answer a Digest challenge, RFC 2617 section 3.2.2 with MD5 and qop auth or none.
 func credentials(challenge, method, uri, user, password string) string {
 	params := map[string]string{}
 	for p := range strings.SplitSeq(strings.TrimPrefix(challenge, "Digest "), ",") {
 		name, value, _ := strings.Cut(strings.TrimSpace(p), "=")
 		params[strings.ToLower(name)] = strings.Trim(value, `"`)
-	}
-	hash := func(s string) string {
-		sum := md5.Sum([]byte(s))
-		return hex.EncodeToString(sum[:])
 	}
 	ha1, ha2 := hash(user+":"+params["realm"]+":"+password), hash(method+":"+uri)
 	out := fmt.Sprintf(`Digest username="%s", realm="%s", nonce="%s", uri="%s", algorithm=MD5`, user, params["realm"], params["nonce"], uri)

@@ -1,10 +1,14 @@
 package e2e
 
 import (
+	"bufio"
 	"context"
+	"crypto/tls"
 	"fmt"
+	"io"
 	"net"
 	"net/netip"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -18,13 +22,15 @@ type account struct{ user, domain, password string }
 
 func (a account) aor() string { return "sip:" + a.user + "@" + a.domain }
 
-// phone is a plain SIP telephone over UDP in the lab's phone network, with one line of media. Its methods wait for what
+// phone is a plain SIP telephone in the lab's phone network, over UDP, TCP or TLS, with one line of media. Its methods wait for what
 // they name and give it up with the context; everything else that arrives stays for who asks for it.
 type phone struct {
 	account
-	media *lab.Phone
-	conn  *net.UDPConn
-	proxy netip.AddrPort
+	media     *lab.Phone
+	conn      net.Conn // connected for TCP and TLS; a *net.UDPConn is not
+	transport string   // udp, tcp or tls
+	extra     string   // a header line of its INVITEs
+	proxy     netip.AddrPort
 
 	mu      sync.Mutex
 	inbox   []*message
@@ -54,9 +60,54 @@ func newPhone(proxy netip.AddrPort, a account, port uint16) (*phone, error) {
 		media.Close()
 		return nil, err
 	}
-	p := &phone{account: a, media: media, conn: conn, proxy: proxy, arrived: make(chan struct{}), answers: map[string]string{}}
+	return startPhone(&phone{account: a, media: media, conn: conn, transport: "udp", proxy: proxy}), nil
+}
+
+// dialPhone is a telephone that has a connection to the proxy, over which it is called too.
+func dialPhone(ctx context.Context, transport string, proxy netip.AddrPort, a account) (*phone, error) {
+	media, err := lab.NewPhone(proxy.Addr().Is6())
+	if err != nil {
+		return nil, err
+	}
+	var conn net.Conn
+	tcp, err := lab.DialPhone(proxy)
+	conn = tcp
+	if err == nil && transport == "tls" {
+		secure := tls.Client(tcp, &tls.Config{InsecureSkipVerify: true}) // the lab's certificate is made for each run
+		if err = secure.HandshakeContext(ctx); err != nil {
+			_ = tcp.Close()
+		}
+		conn = secure
+	}
+	if err != nil {
+		media.Close()
+		return nil, err
+	}
+	return startPhone(&phone{account: a, media: media, conn: conn, transport: transport, proxy: proxy}), nil
+}
+
+func startPhone(p *phone) *phone {
+	p.arrived, p.answers = make(chan struct{}), map[string]string{}
 	p.done.Go(p.read)
-	return p, nil
+	return p
+}
+
+// contact is the phone's address for others.
+func (p *phone) contact() string {
+	uri := "<sip:" + p.user + "@" + p.conn.LocalAddr().String()
+	if p.transport != "udp" {
+		uri += ";transport=" + p.transport
+	}
+	return uri + ">"
+}
+
+func (p *phone) write(text string) error {
+	if udp, ok := p.conn.(*net.UDPConn); ok {
+		_, err := udp.WriteToUDPAddrPort([]byte(text), p.proxy)
+		return err
+	}
+	_, err := p.conn.Write([]byte(text))
+	return err
 }
 
 func (p *phone) close() {
@@ -67,13 +118,16 @@ func (p *phone) close() {
 
 // read ends with the socket. A repeated request gets its last answer again and is not handed on.
 func (p *phone) read() {
-	buf := make([]byte, 65536)
+	next := p.datagrams()
+	if p.transport != "udp" {
+		next = p.stream()
+	}
 	for {
-		n, err := p.conn.Read(buf)
+		text, err := next()
 		if err != nil {
 			return
 		}
-		m, ok := parseMessage(buf[:n])
+		m, ok := parseMessage(text)
 		if !ok {
 			continue // a keepalive
 		}
@@ -88,18 +142,18 @@ func (p *phone) read() {
 		case m.code() != 0:
 		case repeated && m.method() != "ACK":
 			if answer != "" {
-				_, _ = p.conn.WriteToUDPAddrPort([]byte(answer), p.proxy)
+				_ = p.write(answer)
 			}
 			p.mu.Unlock()
 			continue
 		case m.method() == "OPTIONS": // a keepalive too
 			p.mu.Unlock()
-			_, _ = p.conn.WriteToUDPAddrPort([]byte(reply(m, 200, "OK").String()), p.proxy)
+			_ = p.write(reply(m, 200, "OK").String())
 			continue
 		case m.method() == "BYE": // answered at once; the other side may wait for it
 			ok := reply(m, 200, "OK").String()
 			p.answers[key] = ok
-			_, _ = p.conn.WriteToUDPAddrPort([]byte(ok), p.proxy)
+			_ = p.write(ok)
 		default:
 			p.answers[key] = ""
 		}
@@ -107,6 +161,41 @@ func (p *phone) read() {
 		close(p.arrived)
 		p.arrived = make(chan struct{})
 		p.mu.Unlock()
+	}
+}
+
+// datagrams and stream cut what arrives into messages; the bytes are valid until the next call.
+func (p *phone) datagrams() func() ([]byte, error) {
+	buf := make([]byte, 65536)
+	return func() ([]byte, error) {
+		n, err := p.conn.Read(buf)
+		return buf[:n], err
+	}
+}
+
+func (p *phone) stream() func() ([]byte, error) {
+	r := bufio.NewReader(p.conn)
+	return func() ([]byte, error) {
+		var text []byte
+		length := 0
+		for {
+			line, err := r.ReadString('\n')
+			if err != nil {
+				return nil, err
+			}
+			text = append(text, line...)
+			if name, value, ok := strings.Cut(line, ":"); ok && strings.EqualFold(strings.TrimSpace(name), "Content-Length") {
+				if length, err = strconv.Atoi(strings.TrimSpace(value)); err != nil {
+					return nil, err
+				}
+			}
+			if line == "\r\n" {
+				break
+			}
+		}
+		body := make([]byte, length)
+		_, err := io.ReadFull(r, body)
+		return append(text, body...), err
 	}
 }
 
@@ -150,19 +239,18 @@ func (p *phone) awaitFor(ctx context.Context, limit time.Duration, what string, 
 func (p *phone) request(method, target, callID, fromTag, to string, cseq int) *message {
 	m := &message{start: method + " " + target + " SIP/2.0"}
 	me := p.conn.LocalAddr().String()
-	m.add("Via", "SIP/2.0/UDP "+me+";rport;branch=z9hG4bK"+unique())
+	m.add("Via", "SIP/2.0/"+strings.ToUpper(p.transport)+" "+me+";rport;branch=z9hG4bK"+unique())
 	m.add("From", "<"+p.aor()+">;tag="+fromTag)
 	m.add("To", to)
 	m.add("Call-ID", callID)
 	m.add("CSeq", fmt.Sprint(cseq, " ", method))
 	m.add("Max-Forwards", "70")
-	m.add("Contact", "<sip:"+p.user+"@"+me+">")
+	m.add("Contact", p.contact())
 	return m
 }
 
 func (p *phone) send(m *message) error {
-	_, err := p.conn.WriteToUDPAddrPort([]byte(m.String()), p.proxy)
-	return err
+	return p.write(m.String())
 }
 
 // reply is a response with the headers that it must copy.

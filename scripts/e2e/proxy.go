@@ -6,6 +6,7 @@ import (
 	_ "embed"
 	"errors"
 	"fmt"
+	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -29,6 +30,7 @@ const (
 	portSIP = 5060
 	portWS  = 5066
 	portWSS = 7443
+	portTLS = 5061
 
 	portGateway = 5093 // of a phone that numbers +49800... go to
 )
@@ -85,6 +87,11 @@ type deployment struct {
 	table    string    // of media flags
 	users    []account // of the digest domain
 	sidecars []string  // NG addresses of the media relays; empty: the lab's daemon
+
+	// Of OpenSIPS alone:
+	change  func(*opensipscfg.Values) // last word on its values; nil: none
+	prepare func(dir string) error    // runs when the configuration is rendered into dir; nil: nothing to do
+	dns     netip.Addr                // the name server; zero: the machine's
 }
 
 func (d deployment) relays() []string {
@@ -103,7 +110,7 @@ func proxyValues(p proxyProgram, dir string, d deployment) opensipscfg.Values {
 		v.Users = append(v.Users, opensipscfg.User{Name: u.user, Domain: u.domain, Password: u.password})
 	}
 	v.Listen.IPv4.Address, v.Listen.IPv6.Address = lab.RelayAddr, lab.RelayAddr6
-	v.Listen.WSS.On = true
+	v.Listen.TLS.On, v.Listen.WSS.On = true, true
 	v.TLS = opensipscfg.TLS{
 		Certificate: filepath.Join(dir, "cert.pem"), Key: filepath.Join(dir, "key.pem"), CA: filepath.Join(dir, "cert.pem"),
 	}
@@ -117,6 +124,9 @@ func proxyValues(p proxyProgram, dir string, d deployment) opensipscfg.Values {
 	v.Optional.Translations = opensipscfg.Translations{On: true, Rows: []opensipscfg.Translation{
 		{Prefix: "+49800", Strip: 3, Prepend: "0", Gateway: fmt.Sprintf("%s:%d", lab.PhoneAddr, portGateway)},
 	}}
+	if d.change != nil {
+		d.change(&v)
+	}
 	return v
 }
 
@@ -135,6 +145,11 @@ func startProxy(ctx context.Context, p proxyProgram, dir string, d deployment) (
 		if _, err := opensipscfg.RenderTo(dir, proxyValues(p, dir, d)); err != nil {
 			return nil, err
 		}
+		if d.prepare != nil {
+			if err := d.prepare(dir); err != nil {
+				return nil, err
+			}
+		}
 		argv = []string{p.path, "-F", "-f", filepath.Join(dir, "opensips.cfg"), "-m", "64", "-M", "8", "-P", filepath.Join(dir, "pid")}
 	} else {
 		config := filepath.Join(dir, "kamailio.cfg")
@@ -143,7 +158,15 @@ func startProxy(ctx context.Context, p proxyProgram, dir string, d deployment) (
 		}
 		argv = []string{p.path, "-DD", "-E", "-f", config, "-Y", dir, "-P", filepath.Join(dir, "pid"), "-m", "64", "-M", "8"}
 	}
-	log, err := os.Create(filepath.Join(dir, "proxy.log"))
+	if d.dns.IsValid() {
+		file := filepath.Join(dir, "resolv.conf")
+		if err := os.WriteFile(file, []byte("nameserver "+d.dns.String()+"\n"), 0o644); err != nil {
+			return nil, err
+		}
+		// "ip netns exec" gives the command mounts of its own.
+		argv = append([]string{"sh", "-c", `mount --bind "$0" /etc/resolv.conf && exec "$@"`, file}, argv...)
+	}
+	log, err := os.OpenFile(filepath.Join(dir, "proxy.log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
 	if err != nil {
 		return nil, err
 	}
@@ -152,7 +175,7 @@ func startProxy(ctx context.Context, p proxyProgram, dir string, d deployment) (
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true} // it forks
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }          // it ends its workers, if it is not hurried
 	cmd.WaitDelay = 5 * time.Second
-	if err := cmd.Start(); err != nil {
+	if err := lab.Start(cmd); err != nil {
 		_ = log.Close()
 		return nil, err
 	}

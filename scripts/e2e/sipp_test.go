@@ -51,7 +51,7 @@ func (s *stage) startSipp(scenario string, a account, port int, callee string) *
 	u.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	var out bytes.Buffer
 	u.cmd.Stdout, u.cmd.Stderr = &out, &out
-	s.must(u.cmd.Start())
+	s.must(lab.Start(u.cmd))
 	s.Cleanup(func() {
 		_ = u.cmd.Process.Kill()
 		if s.Failed() {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"strconv"
 	"sync"
 	"syscall"
 	"time"
@@ -43,19 +44,24 @@ func StartDaemon(ctx context.Context, argv ...string) (*Daemon, error) {
 
 // StartDaemonOn is [StartDaemon] with these interfaces in place of the lab's.
 func StartDaemonOn(ctx context.Context, interfaces []string, argv ...string) (*Daemon, error) {
+	return StartDaemonAt(ctx, ControlAddr, 30000, interfaces, argv...)
+}
+
+// StartDaemonAt is [StartDaemonOn] with this NG address and ten thousand media ports from minPort up, for several side by side.
+func StartDaemonAt(ctx context.Context, control string, minPort int, interfaces []string, argv ...string) (*Daemon, error) {
 	d := &Daemon{}
 	args := append([]string{"netns", "exec", nsName("r")}, argv...)
 	args = append(args, "--config-file=none")
 	for _, i := range interfaces {
 		args = append(args, "--interface", i)
 	}
-	args = append(args, "--listen-ng", ControlAddr, "-m", "30000", "-M", "40000", "-t", "-1", "-f", "-E", "-L", "7")
+	args = append(args, "--listen-ng", control, "-m", strconv.Itoa(minPort), "-M", strconv.Itoa(minPort+10000), "-t", "-1", "-f", "-E", "-L", "7")
 	d.cmd = exec.Command("ip", args...)
 	d.cmd.Stdout, d.cmd.Stderr = &d.log, &d.log
 	if err := d.cmd.Start(); err != nil {
 		return nil, err
 	}
-	client, err := ng.Dial(ctx, "udp:"+ControlAddr, ng.ClientConfig{})
+	client, err := ng.Dial(ctx, "udp:"+control, ng.ClientConfig{})
 	if err != nil {
 		d.Close()
 		return nil, err

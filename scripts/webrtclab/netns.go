@@ -13,6 +13,7 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 
 	"github.com/vishvananda/netns"
@@ -146,8 +147,46 @@ func nsCommand(ctx context.Context, role string, argv []string) *exec.Cmd {
 	return exec.CommandContext(ctx, "ip", append([]string{"netns", "exec", nsName(role)}, argv...)...)
 }
 
+// starter is a thread that never ends.
+var starter = sync.OnceValue(func() chan<- func() {
+	work := make(chan func())
+	go func() { // as long as the program
+		runtime.LockOSThread()
+		for f := range work {
+			f()
+		}
+	}()
+	return work
+})
+
+// Start starts a command that dies with this program, by its Pdeathsig. The kernel means the thread that started it, and
+// threads end here with each socket that is opened in a namespace: so this is done from one that stays.
+func Start(cmd *exec.Cmd) error {
+	done := make(chan error, 1)
+	starter() <- func() { done <- cmd.Start() }
+	return <-done
+}
+
 // ListenPhone opens a UDP socket in the phone's namespace.
 func ListenPhone(addr netip.AddrPort) (*net.UDPConn, error) { return listenPhone(addr) }
+
+// ListenRelay opens a UDP socket in the relay's namespace.
+func ListenRelay(addr netip.AddrPort) (conn *net.UDPConn, err error) {
+	err = inNS("r", func() error {
+		conn, err = net.ListenUDP("udp", net.UDPAddrFromAddrPort(addr))
+		return err
+	})
+	return conn, err
+}
+
+// DialPhone opens a TCP connection from the phone's namespace.
+func DialPhone(addr netip.AddrPort) (conn *net.TCPConn, err error) {
+	err = inNS("p", func() error {
+		conn, err = net.DialTCP("tcp", nil, net.TCPAddrFromAddrPort(addr))
+		return err
+	})
+	return conn, err
+}
 
 func listenPhone(addr netip.AddrPort) (conn *net.UDPConn, err error) {
 	err = inNS("p", func() error {

@@ -2,7 +2,10 @@ package lab
 
 import (
 	"context"
+	"encoding/binary"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -79,10 +82,15 @@ func TestConference(t *testing.T) {
 	})
 }
 
-// TestFull: nine pages, sound only, join at once; each has one call with each of the others.
+// TestFull: nine pages, sound only, join at once; each has one call with each of the others. Nobody speaks: who is silent
+// sends next to nothing, and one machine need not code the sound of 72 ends.
 func TestFull(t *testing.T) {
+	silence := filepath.Join(t.TempDir(), "silence.wav")
+	if err := os.WriteFile(silence, silentWAV(), 0o644); err != nil {
+		t.Fatal(err)
+	}
 	eachProxy(t, func(t *testing.T, r room) {
-		b := browser(t)
+		b := browser(t, chromedp.Flag("use-file-for-fake-audio-capture", silence))
 		var pages []*tab
 		for i := range 9 {
 			p := visit(t, b, r.url, fmt.Sprint("Guest ", i+1))
@@ -99,26 +107,48 @@ func TestFull(t *testing.T) {
 		for _, p := range pages {
 			p.submit("meadow")
 		}
-		for _, p := range pages {
-			until(t, p.name+" has eight calls", 90*time.Second, func() (bool, string) {
+		whileItGrows(t, "each page has eight calls", func() (done bool, live int, last string) {
+			done = true
+			for _, p := range pages {
 				members := p.members()
-				live := 0
+				n := 0
 				for _, m := range members {
 					if m.Phase == "live" {
-						live++
+						n++
 					}
 				}
-				return live == 8 && len(members) == 8, fmt.Sprintf("%d of %d: %+v", live, len(members), members)
-			})
-		}
+				live += n
+				if n != 8 || len(members) != 8 {
+					done, last = false, fmt.Sprintf("%s: %d of %d: %+v", p.name, n, len(members), members)
+				}
+			}
+			return done, live, last
+		})
 		screenshot(t, pages[0], strings.ReplaceAll(r.name, " ", "-")+"-full")
 		// On a machine too busy to answer in time a call can be given up whose end the relay is not told: that takes its
 		// time-out of a minute.
-		until(t, "the relay holds a call for each pair", 75*time.Second, func() (bool, string) {
+		whileItGrows(t, "the relay holds a call for each pair", func() (bool, int, string) {
 			got := r.calls(t)
-			return len(got) == 36, strings.Join(got, " ")
+			return len(got) == 36, -max(36-len(got), len(got)-36), strings.Join(got, " ")
 		})
 	})
+}
+
+// silentWAV is a second of silence: a RIFF file with 16-bit samples at 48 kHz, one channel.
+func silentWAV() []byte {
+	const rate = 48000
+	b := binary.LittleEndian.AppendUint32([]byte("RIFF"), 36+2*rate)
+	b = append(b, "WAVEfmt "...)
+	b = binary.LittleEndian.AppendUint32(b, 16)
+	b = binary.LittleEndian.AppendUint16(b, 1) // PCM
+	b = binary.LittleEndian.AppendUint16(b, 1)
+	b = binary.LittleEndian.AppendUint32(b, rate)
+	b = binary.LittleEndian.AppendUint32(b, 2*rate)
+	b = binary.LittleEndian.AppendUint16(b, 2)
+	b = binary.LittleEndian.AppendUint16(b, 16)
+	b = append(b, "data"...)
+	b = binary.LittleEndian.AppendUint32(b, 2*rate)
+	return append(b, make([]byte, 2*rate)...)
 }
 
 // TestTrouble: the proxy restarts under a running conference, which goes on and takes newcomers; a page crashes and its tile

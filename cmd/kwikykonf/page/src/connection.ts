@@ -5,7 +5,7 @@
 import type { BodyAndContentType, SessionDescriptionHandler } from "sip.js/lib/api";
 import { scaleDown, type Budget } from "./budget";
 import type { PathState } from "./mesh";
-import { mark, relayed } from "./sdp";
+import { mark, quiet, relayed } from "./sdp";
 
 export type Kind = "audio" | "video";
 const kinds: Kind[] = ["audio", "video"];
@@ -68,7 +68,7 @@ export class Connection implements SessionDescriptionHandler {
     await this.gathered();
     const { localDescription } = this.pc;
     if (!localDescription) throw new Error("the connection was closed");
-    return { body: mark(localDescription.sdp), contentType: "application/sdp" };
+    return { body: mark(quiet(localDescription.sdp)), contentType: "application/sdp" };
   }
 
   async setDescription(sdp: string): Promise<void> {

@@ -15,6 +15,12 @@ export function mark(sdp: string): string {
   return ufrag ? sdp.replace(/^(t=.*\r?\n)/m, `$1a=${attribute}:${ufrag}\r\n`) : sdp;
 }
 
+/** The description with the wish that who is silent sends next to nothing: in a full room all but one listen. RFC 7587 section 6.1. */
+export function quiet(sdp: string): string {
+  const opus = /^a=rtpmap:(\d+) opus\/48000\/2\r?$/m.exec(sdp)?.[1];
+  return opus ? sdp.replace(new RegExp(`^(a=fmtp:${opus} (?!.*usedtx).*?)(\r?)$`, "m"), "$1;usedtx=1$2") : sdp;
+}
+
 /** Whether the path of a received description leads through a relay; null when its author left no mark. */
 export function relayed(sdp: string): boolean | null {
   const origin = value(sdp, attribute);

@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { budget, scaleDown } from "../src/budget";
 import { callFailure, mediaFailure, refusal } from "../src/failures";
 import { grid } from "../src/layout";
-import { mark, relayed } from "../src/sdp";
+import { mark, quiet, relayed } from "../src/sdp";
 import { Pulse } from "../src/pulse";
 import { bitrate, milliseconds, percent, sample } from "../src/stats";
 
@@ -121,4 +121,12 @@ test("every failure says something", () => {
     callFailure("Ada", { kind: "no-path" }),
   ];
   for (const f of all) assert.ok(f.title.length > 5 && f.detail.length > 15 && !f.detail.includes("undefined"), JSON.stringify(f));
+});
+
+test("silence is asked for once, of Opus alone", () => {
+  const sdp = "a=rtpmap:0 PCMU/8000\r\na=fmtp:0 x=1\r\na=rtpmap:111 opus/48000/2\r\na=fmtp:111 minptime=10;useinbandfec=1\r\n";
+  const want = sdp.replace("useinbandfec=1", "useinbandfec=1;usedtx=1");
+  assert.equal(quiet(sdp), want);
+  assert.equal(quiet(want), want);
+  assert.equal(quiet("v=0\r\n"), "v=0\r\n");
 });
