@@ -59,12 +59,12 @@ func proposeSDES(a, b *leg, f *Flags, r rules) {
 			}
 		}
 	}
+	if c, ok := s.agreed(); ok && w.allows(c.Suite) && !slices.ContainsFunc(sent, func(o sdp.Crypto) bool { return o.Suite == c.Suite }) {
+		c.Tag = max(next, c.Tag) // nothing new: it is in use
+		next = c.Tag + 1
+		sent = append(sent, c)
+	}
 	if !w.NoNew {
-		if c, ok := s.agreed(); ok && w.allows(c.Suite) && !slices.ContainsFunc(sent, func(o sdp.Crypto) bool { return o.Suite == c.Suite }) {
-			c.Tag = max(next, c.Tag)
-			next = c.Tag + 1
-			sent = append(sent, c)
-		}
 		for _, suite := range srtp.Suites() {
 			if !w.allows(suite.Name) || slices.ContainsFunc(sent, func(c sdp.Crypto) bool { return c.Suite == suite.Name }) {
 				continue

@@ -58,7 +58,7 @@ func TestLegacyOSRTP(t *testing.T) {
 			{command: "answer", from: "A", to: "B", sdp: b(plain), want: secondOnly},
 			{command: "offer", from: "A", to: "B", sdp: b(refused(plain), secure), want: once},
 			{command: "answer", from: "A", to: "B", sdp: b(plain), want: secondOnly},
-			{command: "offer", from: "B", to: "A", sdp: b(plain), want: secondOnly},
+			{command: "offer", from: "B", to: "A", sdp: b(plain), flags: []any{"SDES", []string{"nonew"}}, want: append(secondOnly, "!a=crypto:2")},
 			{command: "answer", from: "B", to: "A", sdp: b(refused(plain), secure), want: once},
 		}},
 		{"accepted, secure first", []step{
