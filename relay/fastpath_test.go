@@ -475,6 +475,70 @@ func TestOffloadSources(t *testing.T) {
 	})
 }
 
+// A subscriber gets each packet too, from its first to its last, wherever they pass.
+func TestOffloadSubscription(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o := newOffload(t)
+		defer o.host.Close()
+		c, pc := open(t, o.host, relay.TransportConfig{ID: 3}), o.net.Listen(netip.MustParseAddrPort("10.0.0.30:6000"))
+		apply(t, c, relay.Settings{RemoteSeen: true, Remote: [2]netip.AddrPort{pc.Addr()}, Muxed: true})
+		subscribe := func(to ...*relay.Transport) {
+			r := relay.Route{ID: 1}
+			for _, tr := range to {
+				r.Sinks = append(r.Sinks, relay.Sink{To: tr})
+			}
+			o.a.SetPlan(&relay.Plan{Routes: []relay.Route{r}})
+		}
+		heard := func(want int) {
+			t.Helper()
+			synctest.Wait()
+			got := map[uint32]int{}
+			for {
+				d, ok := pc.Receive(time.Nanosecond)
+				if !ok {
+					break
+				}
+				got[key(d.Bytes)]++
+			}
+			for k, n := range got {
+				if n != 1 {
+					t.Errorf("packet %d came %d times", k&0xffff, n)
+				}
+			}
+			if len(got) != want {
+				t.Errorf("the subscriber got %d of %d", len(got), want)
+			}
+		}
+		sinks := func(want int) {
+			t.Helper()
+			if act, ok := o.table.Action(ebpf.FlowKey{Local: at(o.a, relay.RTP)}); !ok || len(act.Sinks) != want {
+				t.Errorf("in the table: %v, %d sinks, want %d", ok, len(act.Sinks), want)
+			}
+		}
+		o.talk()
+		sinks(1)
+		heard(0)
+		subscribe(o.b, c)
+		o.talk()
+		o.talk()
+		o.kernel(true, "")
+		sinks(2)
+		heard(2 * burst)
+		before := o.taken()
+		o.talk()
+		heard(burst)
+		if n := o.taken() - before; n != 2*burst {
+			t.Errorf("the table took %d of %d", n, 2*burst)
+		}
+		c.Close() // the subscriber is gone before the plan says so
+		o.talk()
+		subscribe(o.b)
+		o.talk()
+		sinks(1)
+		heard(0)
+	})
+}
+
 // The timer keeps counters and time of the last packet up to date.
 func TestOffloadPoll(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
