@@ -2,6 +2,7 @@ package relay
 
 import (
 	"errors"
+	"maps"
 	"net/netip"
 	"slices"
 	"strings"
@@ -41,11 +42,13 @@ type fastPath struct {
 	mu      sync.Mutex
 	flows   map[ebpf.FlowKey]*flow
 	senders map[*Transport]map[*Transport]int // whose plans send RTP to a transport, with how many sinks
+	reasons map[string]uint64                 // why streams were refused, and how often
 }
 
 func newFastPath(h *Host, table ebpf.Table) *fastPath {
 	fp := &fastPath{
 		host: h, table: table, flows: map[ebpf.FlowKey]*flow{}, senders: map[*Transport]map[*Transport]int{},
+		reasons: map[string]uint64{},
 	}
 	fp.timer.run = fp.poll
 	return fp
@@ -215,7 +218,25 @@ func (f *flow) refuse(reason string) {
 	}
 	if old := f.reason.Load(); old == nil || *old != reason {
 		f.reason.Store(&reason)
+		if f.fp.refused(reason) {
+			f.fp.host.log.Info("first stream that stays in userspace for this reason", "reason", reason)
+		}
+		f.t.log.Debug("stream stays in userspace", "reason", reason)
 	}
+}
+
+// maxReasons bounds what is kept of reasons: some name addresses or numbers.
+const maxReasons = 64
+
+// refused counts a reason and reports whether it is new.
+func (fp *fastPath) refused(reason string) bool {
+	fp.mu.Lock()
+	defer fp.mu.Unlock()
+	if fp.reasons[reason] == 0 && len(fp.reasons) >= maxReasons {
+		reason = "others"
+	}
+	fp.reasons[reason]++
+	return fp.reasons[reason] == 1
 }
 
 // because is an error of the table without what all of them say.
@@ -567,11 +588,11 @@ func (fp *fastPath) remove(f *flow) {
 	delete(fp.flows, f.key)
 }
 
-// size is how many flows the table has.
-func (fp *fastPath) size() int {
+// use is how many flows the table has, and how often streams were refused, by reason.
+func (fp *fastPath) use() (flows int, refused map[string]uint64) {
 	fp.mu.Lock()
 	defer fp.mu.Unlock()
-	return len(fp.flows)
+	return len(fp.flows), maps.Clone(fp.reasons)
 }
 
 // poll is the timer: it takes over what the table has done, until no flow is left.

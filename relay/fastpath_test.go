@@ -3,8 +3,10 @@ package relay_test
 import (
 	"crypto/rand"
 	"encoding/binary"
+	"maps"
 	"net/netip"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -349,6 +351,9 @@ func TestOffloadRefused(t *testing.T) {
 					synctest.Wait()
 				}
 				o.kernel(false, tt.reason)
+				if why := o.host.Totals().Refused; !slices.ContainsFunc(slices.Collect(maps.Keys(why)), func(s string) bool { return strings.Contains(s, tt.reason) }) {
+					t.Errorf("refused: %v", why)
+				}
 				if a, b := o.collect(); (a == burst && b == burst) != tt.passes && tt.name != "echo" {
 					t.Errorf("%d and %d of %d passed", a, b, burst)
 				}

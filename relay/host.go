@@ -345,8 +345,9 @@ type Totals struct {
 	User          Counters // received and handled by the workers; Errors are packets dropped as wrong
 	Kernel        Counters // forwarded by the fast path
 	EventsDropped uint64
-	Flows         int    // in the fast path now
-	FlowsEntered  uint64 // the fast path so far
+	Flows         int               // in the fast path now
+	FlowsEntered  uint64            // the fast path so far
+	Refused       map[string]uint64 // how often streams were kept from the fast path, by reason; their number is bounded
 }
 
 // Totals sums up. Its cost is that of Use.
@@ -354,7 +355,8 @@ func (h *Host) Totals() Totals {
 	var sum Totals
 	if h.fast != nil {
 		sum.Kernel = h.fast.kernel.load()
-		sum.Flows, sum.FlowsEntered = h.fast.size(), h.fast.serial.Load()
+		sum.Flows, sum.Refused = h.fast.use()
+		sum.FlowsEntered = h.fast.serial.Load()
 	}
 	for _, u := range h.Use() {
 		sum.User.add(u.In)

@@ -67,6 +67,7 @@ var (
 	mDTLSFailed    = newFamily(counter, "dtls_failed_total", "DTLS handshakes that failed")
 	mFlows         = newFamily(gauge, "fastpath_flows", "Flows that the kernel forwards")
 	mFlowsEntered  = newFamily(counter, "fastpath_flows_total", "Flows handed to the kernel so far, a flow once for each time")
+	mFlowsRefused  = newFamily(counter, "fastpath_refused_total", "Streams that the kernel could not take, each time that is found", "reason")
 	mEventsDropped = newFamily(counter, "events_dropped_total", "Relay events lost because nobody was quick enough")
 )
 
@@ -125,6 +126,9 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 	mEventsDropped.emit(ch, float64(total.EventsDropped))
 	mFlows.emit(ch, float64(total.Flows))
 	mFlowsEntered.emit(ch, float64(total.FlowsEntered))
+	for reason, n := range total.Refused {
+		mFlowsRefused.emit(ch, float64(n), reason)
+	}
 	mMediaCache.emit(ch, 0)
 	mPlayerCache.emit(ch, 0)
 	e.stats.collect(ch)
