@@ -11,6 +11,7 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"flag"
@@ -20,6 +21,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 )
@@ -74,15 +76,15 @@ func (o *options) all(ctx context.Context) error {
 		if err := os.Mkdir(work, 0o755); err != nil {
 			return err
 		}
-		deb := o.deb
-		if deb == "" {
-			if deb, err = download(ctx, work, suite); err != nil {
-				failed = append(failed, fmt.Errorf("%s: %w", suite, err))
-				continue
-			}
+		debs := []string{o.deb}
+		if o.deb == "" {
+			debs, err = download(ctx, work, suite)
 		}
-		if err := o.boot(ctx, work, deb, tests); err != nil {
-			failed = append(failed, fmt.Errorf("%s: %w", filepath.Base(deb), err))
+		if err == nil {
+			err = o.boot(ctx, work, debs, tests)
+		}
+		if err != nil {
+			failed = append(failed, fmt.Errorf("%s: %w", filepath.Base(cmp.Or(suite, "this machine's")), err))
 		}
 	}
 	return errors.Join(failed...)
@@ -119,46 +121,54 @@ func apt(ctx context.Context, dir string, own bool, args ...string) (string, err
 	return string(out), nil
 }
 
-// download fetches the newest kernel package of a suite into dir and returns its name.
-func download(ctx context.Context, dir, suite string) (string, error) {
+// download fetches the packages of a suite's newest kernel into dir and returns their names.
+func download(ctx context.Context, dir, suite string) ([]string, error) {
 	const newest = "linux-image-cloud-amd64" // depends on the kernel itself
 	if suite != "" {
 		uri, err := mirror(ctx, dir)
 		if err != nil {
-			return "", err
+			return nil, err
 		}
 		for _, sub := range []string{"lists/partial", "archives/partial"} {
 			if err := os.MkdirAll(filepath.Join(dir, sub), 0o755); err != nil {
-				return "", err
+				return nil, err
 			}
 		}
 		line := fmt.Sprintf("deb %s %s main\n", uri, suite)
 		if err := os.WriteFile(filepath.Join(dir, "sources.list"), []byte(line), 0o644); err != nil {
-			return "", err
+			return nil, err
 		}
 		if _, err := apt(ctx, dir, true, "apt-get", "update"); err != nil {
-			return "", err
+			return nil, err
 		}
 	}
-	out, err := apt(ctx, dir, suite != "", "apt-cache", "depends", newest)
+	names, err := kernelDepends(ctx, dir, suite != "", newest, "linux-image-")
 	if err != nil {
-		return "", err
+		return nil, err
 	}
+	if len(names) == 0 {
+		return nil, fmt.Errorf("%s depends on no kernel", newest)
+	}
+	parts, err := kernelDepends(ctx, dir, suite != "", names[0], "linux-binary-", "linux-modules-") // of newer packages
+	if err != nil {
+		return nil, err
+	}
+	if _, err := apt(ctx, dir, suite != "", append([]string{"apt-get", "download", names[0]}, parts...)...); err != nil {
+		return nil, err
+	}
+	return filepath.Glob(filepath.Join(dir, "*.deb"))
+}
+
+// kernelDepends are the packages with these beginnings that a package depends on.
+func kernelDepends(ctx context.Context, dir string, own bool, name string, begins ...string) (list []string, err error) {
+	out, err := apt(ctx, dir, own, "apt-cache", "depends", name)
 	for line := range strings.Lines(out) {
-		name, ok := strings.CutPrefix(strings.TrimSpace(line), "Depends: linux-image-")
-		if !ok {
-			continue
+		on, ok := strings.CutPrefix(strings.TrimSpace(line), "Depends: ")
+		if ok && slices.ContainsFunc(begins, func(b string) bool { return strings.HasPrefix(on, b) }) {
+			list = append(list, on)
 		}
-		if _, err := apt(ctx, dir, suite != "", "apt-get", "download", "linux-image-"+name); err != nil {
-			return "", err
-		}
-		debs, err := filepath.Glob(filepath.Join(dir, "linux-image-*.deb"))
-		if err != nil || len(debs) != 1 {
-			return "", fmt.Errorf("packages %v: %w", debs, err)
-		}
-		return debs[0], nil
 	}
-	return "", fmt.Errorf("%s depends on no kernel:\n%s", newest, out)
+	return list, err
 }
 
 // mirror is where apt takes Debian from.
@@ -171,15 +181,22 @@ func mirror(ctx context.Context, dir string) (string, error) {
 	return uri, err
 }
 
-// boot runs the tests on the kernel of a package and prints how it went.
-func (o *options) boot(ctx context.Context, dir, deb string, tests map[string]string) error {
+// boot runs the tests on the kernel of these packages and prints how it went.
+func (o *options) boot(ctx context.Context, dir string, debs []string, tests map[string]string) error {
 	root := filepath.Join(dir, "root")
-	if out, err := exec.CommandContext(ctx, "dpkg-deb", "-x", deb, root).CombinedOutput(); err != nil {
-		return fmt.Errorf("dpkg-deb: %w: %s", err, out)
+	for _, deb := range debs {
+		if out, err := exec.CommandContext(ctx, "dpkg-deb", "-x", deb, root).CombinedOutput(); err != nil {
+			return fmt.Errorf("dpkg-deb: %w: %s", err, out)
+		}
 	}
-	images, err := filepath.Glob(filepath.Join(root, "boot/vmlinuz-*"))
-	if err != nil || len(images) != 1 {
-		return fmt.Errorf("kernels %v: %w", images, err)
+	older, err1 := filepath.Glob(filepath.Join(root, "boot/vmlinuz-*"))
+	newer, err2 := filepath.Glob(filepath.Join(root, "usr/lib/modules/*/vmlinuz"))
+	images := append(older, newer...)
+	if err := errors.Join(err1, err2); err != nil {
+		return err
+	}
+	if len(images) != 1 {
+		return fmt.Errorf("%v have kernels %v", debs, images)
 	}
 	initrd := filepath.Join(dir, "initrd")
 	if err := archive(ctx, initrd, root, tests); err != nil {
