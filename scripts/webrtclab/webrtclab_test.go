@@ -76,6 +76,7 @@ type bench struct {
 	ctx  context.Context
 	d    *lab.Daemon
 	page *lab.Page
+	pace time.Duration // of the phones; 0: 20 ms
 }
 
 var callNumber atomic.Uint64
@@ -111,7 +112,7 @@ func startWith(t *testing.T, options []string, browser func(context.Context) (*l
 		t.Fatal(err)
 	}
 	t.Cleanup(page.Close)
-	return &bench{t, ctx, d, page}
+	return &bench{t: t, ctx: ctx, d: d, page: page}
 }
 
 func tail(s string, n int) string { return s[max(0, len(s)-n):] }
@@ -164,6 +165,7 @@ func (b *bench) pageCallsPhone(c cell, cfg lab.PeerConfig) *session {
 	call := b.newCall()
 	phone, err := lab.NewPhone(false)
 	b.must(err)
+	phone.Pace(b.pace)
 	b.must(b.page.Open(b.ctx, call.ID, cfg))
 	offer, err := b.page.Offer(b.ctx, call.ID, false, false)
 	b.must(err)
