@@ -1,6 +1,7 @@
 package webrtclab_test
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -8,6 +9,7 @@ import (
 	"time"
 
 	"rtpsidecar/ng"
+	"rtpsidecar/relay/ebpf"
 	lab "rtpsidecar/scripts/webrtclab"
 )
 
@@ -19,6 +21,16 @@ const consentTime = 35 * time.Second
 func TestKernel(t *testing.T) {
 	if path := os.Getenv("WEBRTCLAB_DAEMON"); path != "" {
 		t.Skipf("SKIPPED: %s is not ours", path)
+	}
+	table, err := ebpf.Open(ebpf.Config{Interfaces: []string{"none0"}})
+	if errors.Is(err, ebpf.ErrPermission) || errors.Is(err, ebpf.ErrUnsupported) {
+		t.Skipf("NOT TESTED: %v", err)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := table.Close(); err != nil {
+		t.Fatal(err)
 	}
 	b := startWith(t, []string{"--kernel=require"}, lab.Chromium, "chromium")
 	s := b.phoneCallsPage(modern["plain-ws"], lab.PeerConfig{})
