@@ -101,6 +101,9 @@ type Dict struct {
 	entries []Entry
 }
 
+// NewDict is an empty dictionary with room for n entries.
+func NewDict(n int) *Dict { return &Dict{entries: make([]Entry, 0, n)} }
+
 // Entries are the dictionary's entries in order; they belong to d: read only.
 func (d *Dict) Entries() []Entry {
 	if d == nil {

@@ -101,7 +101,7 @@ func (r *reporter) statusOf(t *relay.Transport) relay.Status {
 }
 
 func (r *reporter) party(p *Participant, sum *totals) *ng.Dict {
-	d := &ng.Dict{}
+	d := ng.NewDict(9)
 	d.AddString("tag", p.Tag)
 	if len(p.Aliases) > 0 {
 		d.Add("tag-aliases", ng.Strings(p.Aliases))
@@ -142,7 +142,7 @@ func (p *Participant) links(of func(*Media) []*subscription, end func(*subscript
 				continue
 			}
 			seen = append(seen, l)
-			d := &ng.Dict{}
+			d := ng.NewDict(2)
 			d.AddString("tag", l.p.Tag)
 			kind := "pub/sub"
 			if l.oa {
@@ -156,7 +156,7 @@ func (p *Participant) links(of func(*Media) []*subscription, end func(*subscript
 }
 
 func (r *reporter) media(m *Media, sum *totals) *ng.Dict {
-	d := &ng.Dict{}
+	d := ng.NewDict(9)
 	st := r.statusOf(m.transport())
 	if m.local != nil {
 		add(&sum.RTP, st.Streams[relay.RTP].In)
@@ -216,7 +216,7 @@ func codecName(c *sdp.Codec) string {
 }
 
 func (r *reporter) stream(m *Media, st relay.Status, comp relay.Component) *ng.Dict {
-	d := &ng.Dict{}
+	d := ng.NewDict(14)
 	s := st.Streams[comp]
 	muxed := comp == relay.RTCP && m.leg.Mux.On
 	switch {
@@ -333,7 +333,7 @@ func (r *reporter) ssrcList(st relay.Status, m *Media) ng.Value {
 		if m.bundled() && st.SSRCs[i].Route != m.id {
 			continue
 		}
-		d := &ng.Dict{}
+		d := ng.NewDict(12)
 		d.AddInt("SSRC", int64(st.SSRCs[i].SSRC))
 		if r.call.engine.cfg.SSRCReporting != "global" {
 			r.ssrc(d, &st.SSRCs[i])
@@ -410,7 +410,7 @@ func (r *reporter) ssrc(d *ng.Dict, s *relay.SSRCStatus) {
 
 // sampleDict writes a sample in the units of the protocol: MOS times ten and cut off, round trips in µs, jitter in ms, loss in percent.
 func sampleDict(s sample) *ng.Dict {
-	d := &ng.Dict{}
+	d := ng.NewDict(6)
 	d.AddInt("MOS", int64(s.mos*10+1e-6))
 	d.AddInt("round-trip time", s.roundTrip.Microseconds())
 	d.AddInt("round-trip time leg", s.leg.Microseconds())
@@ -426,7 +426,7 @@ func reportedDict(s sample) *ng.Dict {
 }
 
 func endpointDict(a netip.AddrPort) *ng.Dict {
-	d := &ng.Dict{}
+	d := ng.NewDict(3)
 	if !a.IsValid() {
 		return d
 	}
@@ -444,7 +444,7 @@ func familyName(a netip.Addr) string {
 }
 
 func countersDict(c relay.Counters) *ng.Dict {
-	d := &ng.Dict{}
+	d := ng.NewDict(3)
 	d.AddInt("packets", int64(c.Packets))
 	d.AddInt("bytes", int64(c.Bytes))
 	d.AddInt("errors", int64(c.Errors))
