@@ -225,6 +225,16 @@ func TestICE(t *testing.T) {
 		dialogue(t, e, "ice2",
 			step{command: "offer", from: "A", sdp: phone, flags: []any{"ICE", []string{"force", "ice2"}}, want: []string{"a=ice-options:ice2"}})
 	})
+	t.Run("lite modes", func(t *testing.T) {
+		for mode, line := range map[string][2]string{
+			"forward": {"a=ice-lite", "!a=ice-lite"}, "backward": {"!a=ice-lite", "a=ice-lite"},
+			"both": {"a=ice-lite", "a=ice-lite"}, "off": {"!a=ice-lite", "!a=ice-lite"},
+		} {
+			dialogue(t, e, "lite "+mode,
+				step{command: "offer", from: "A", sdp: browser, flags: []any{"ICE-lite", mode}, want: []string{line[0], "a=ice-ufrag:"}},
+				step{command: "answer", from: "A", to: "B", sdp: answer, want: []string{line[1], "a=ice-ufrag:"}})
+		}
+	})
 	t.Run("restart", func(t *testing.T) {
 		ufrag := func(d string) string {
 			_, after, _ := strings.Cut(d, "a=ice-ufrag:")
