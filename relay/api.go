@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"rtpsidecar/relay/ice"
+	"rtpsidecar/relay/rtp"
 	"rtpsidecar/relay/srtp"
 )
 
@@ -201,10 +202,11 @@ type SilenceSet struct {
 // Sink is one receiver of a route.
 type Sink struct {
 	To          *Transport
-	PTMap       *[128]uint8      // nil: unchanged; 0xff: drop that payload type
-	Recode      *[128]*[256]byte // by received payload type: nil unchanged, else what each byte of the payload becomes
-	ExtMap      *[256]uint8      // nil: unchanged; 0: remove the extension, else its new id
-	MID         string           // with MIDExt: written into each packet (the receiver is bundled)
+	PTMap       *[128]uint8        // nil: unchanged; 0xff: drop that payload type
+	Recode      *[128]*[256]byte   // by received payload type: nil unchanged, else what each byte of the payload becomes
+	ExtMap      *[256]uint8        // nil: unchanged; 0: remove the extension, else its new id
+	ExtForms    rtp.ExtensionForms // of what ExtMap keeps
+	MID         string             // with MIDExt: written into each packet (the receiver is bundled)
 	MIDExt      uint8
 	Feedback    bool // the receiver takes AVPF feedback; else RTPFB and PSFB are removed from RTCP
 	MuteRTP     bool // RTP is not sent (the receiver said sendonly or inactive, or media is blocked); RTCP is

@@ -222,7 +222,7 @@ func (s *Sink) sendRTP(b []byte, h rtp.Header) {
 		rtp.SetPT(b, pt)
 	}
 	if s.ExtMap != nil {
-		b = rtp.MapExtensions(b, h, (*rtp.ExtensionMap)(s.ExtMap))
+		b = rtp.MapExtensions(b, h, (*rtp.ExtensionMap)(s.ExtMap), s.ExtForms)
 	}
 	if s.MIDExt != 0 {
 		b = insertMID(b, s.MIDExt, s.MID)

@@ -55,8 +55,9 @@ other than G.711, T.38 gateway) unless a reason is given.
 | stats | 2 | 3 | plain RTP on an SRTP leg is not passed on |
 | http | 0 | 1 | play media |
 | codec-prefs | 5 | 14 | opus, G.722, G.723, Speex |
-| rtp-ext | 45 | 51 | two-byte extensions are not made one-byte |
-| create | 22 | 25 | play media, added codecs |
+| rtp-ext | 51 | 51 | |
+| create | 22 | 25 | play media, transcoding |
+| pubsub | 0 | 9 | mixing of audio (the flag mix), with which its first scenario begins; the rest is not run |
 | alias | 2 | 2 | |
 | main | 175 | 273 | |
 `

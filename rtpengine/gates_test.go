@@ -206,6 +206,14 @@ func TestMaskedExtensions(t *testing.T) {
 	if err != nil || bytes.Contains(buf[:n], []byte{0xaa}) || !bytes.Contains(buf[:n], []byte{0xbb}) {
 		t.Errorf("%x, %v: want the second extension without the first", buf[:n], err)
 	}
+	// B has not said that it takes both forms: what comes in the two-byte form goes on in the other.
+	long := []byte{0x90, 0, 0, 2, 0, 0, 0, 1, 0, 0, 0, 9, 0x10, 0x00, 0, 2, 1, 1, 0xaa, 2, 1, 0xbb, 0, 0, 'y'}
+	if _, err := a.rtp.WriteToUDPAddrPort(long, toA.Media[0].RTPAddr()); err != nil {
+		t.Fatal(err)
+	}
+	if n, err = b.rtp.Read(buf); err != nil || !bytes.Contains(buf[:n], []byte{0xbe, 0xde, 0, 1, 0x20, 0xbb, 0, 0, 'y'}) {
+		t.Errorf("%x, %v: want the second extension in the one-byte form", buf[:n], err)
+	}
 }
 
 // recorder is a Store that remembers what it was told.

@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"rtpsidecar/relay"
+	"rtpsidecar/relay/rtp"
 	"rtpsidecar/sdp"
 )
 
@@ -87,7 +88,9 @@ func (s *subscription) sink() (relay.Sink, bool) {
 	if s.from.party.blockDTMF || s.blockDTMF {
 		k.PTMap = withoutDTMF(k.PTMap, from.Codecs)
 	}
-	k.ExtMap = to.extensions(from)
+	if k.ExtMap = to.extensions(from); k.ExtMap != nil {
+		k.ExtForms = to.extensionForms()
+	}
 	var masked []int
 	if from.MIDExt > 0 && extmapID(to.heardExtmaps(), uriMID) == 0 {
 		masked = append(slices.Clone(masked), from.MIDExt) // it names a section of the sender's, and nobody asked
@@ -137,6 +140,19 @@ func (l *leg) extensions(from *leg) *[256]uint8 {
 		}
 	}
 	return m
+}
+
+// extensionForms is how the party takes header extensions, RFC 8285 section 4.1.2: both forms beside each other only if it
+// says so, and else the one-byte form, unless its own numbers need the other.
+func (l *leg) extensionForms() rtp.ExtensionForms {
+	exts := l.heardExtmaps()
+	switch {
+	case l.In != nil && l.In.ExtmapAllowMixed:
+		return rtp.FormShort
+	case slices.ContainsFunc(exts, func(x sdp.Extmap) bool { return x.ID > 14 }):
+		return rtp.FormAsIs
+	}
+	return rtp.FormOneByte
 }
 
 // withoutExtensions removes the extensions with these ids from m, which may be nil; so is the result where none are named.

@@ -109,21 +109,43 @@ func (it *Extensions) rename(id uint8) bool {
 // ExtensionMap says what becomes of an extension element: index is the id received, value the id to send, 0 removes it.
 type ExtensionMap [256]uint8
 
+// ExtensionForms says in which form of RFC 8285 a receiver takes header extensions.
+type ExtensionForms uint8
+
+// The choices for extensions that come in the two-byte form; those in the one-byte form stay in it.
+const (
+	FormAsIs    ExtensionForms = iota // stay in it
+	FormShort                         // go into the one-byte form if all of a packet fit: the receiver has extmap-allow-mixed
+	FormOneByte                       // go into the one-byte form, and those that do not fit are removed
+)
+
 // MapExtensions applies m to the extension of the plain packet b, read into h, and returns the packet, which is a
 // suffix of b; h does not describe the result. The elements kept move together, and what stands before the payload moves
 // up to it. When no element is left the extension goes too. Elements that the one-byte form cannot name (new id over 14)
 // are removed, as is what follows a stop mark. An extension outside RFC 8285 stays as it is.
-func MapExtensions(b []byte, h Header, m *ExtensionMap) []byte {
+func MapExtensions(b []byte, h Header, m *ExtensionMap, forms ExtensionForms) []byte {
 	it := h.Extensions(b)
 	if it.form == formOther {
 		return b
 	}
+	shorten := it.form == formTwoByte && (forms == FormOneByte || forms == FormShort && allShort(it, m))
 	data := b[h.ExtOffset : h.ExtOffset+h.ExtLen]
 	used := 0
 	for it.Next() {
-		if id := m[it.ID]; id != 0 && it.rename(id) {
+		id := m[it.ID]
+		switch {
+		case id == 0:
+		case shorten:
+			if fitsOneByte(id, it.Value) { // shorter than what was read, so nothing unread is overwritten
+				data[used] = id<<4 | uint8(len(it.Value)-1)
+				used += 1 + copy(data[used+1:], it.Value)
+			}
+		case it.rename(id):
 			used += copy(data[used:], it.data[it.at:it.next])
 		}
+	}
+	if shorten && used > 0 {
+		binary.BigEndian.PutUint16(b[h.ExtOffset-4:], ProfileOneByte)
 	}
 	if used == 0 {
 		fixed := MinHeaderLen + 4*h.CSRCCount
@@ -138,6 +160,19 @@ func MapExtensions(b []byte, h Header, m *ExtensionMap) []byte {
 	copy(out, b[:h.ExtOffset+size])
 	binary.BigEndian.PutUint16(out[h.ExtOffset-2:], uint16(size/4))
 	return out
+}
+
+// fitsOneByte: ids 1 to 14, values of 1 to 16 bytes, RFC 8285 section 4.2.
+func fitsOneByte(id uint8, value []byte) bool { return id <= 14 && len(value) >= 1 && len(value) <= 16 }
+
+// allShort tells whether every element that m keeps fits the one-byte form.
+func allShort(it Extensions, m *ExtensionMap) bool {
+	for it.Next() {
+		if id := m[it.ID]; id != 0 && !fitsOneByte(id, it.Value) {
+			return false
+		}
+	}
+	return true
 }
 
 // AppendExtensionHeader appends the four bytes that stand before an extension's data of lenBytes bytes, a multiple of 4.

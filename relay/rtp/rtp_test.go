@@ -183,18 +183,26 @@ func TestMapExtensions(t *testing.T) {
 		m                   *ExtensionMap
 		want                string // elements
 		wantExt             bool
+		forms               ExtensionForms
+		wantProfile         uint16 // 0: not looked at
 	}{
-		{"keep and renumber", "bede", "10ff 21aabb 00 0000", only(1, 5, 2, 1), "5:ff 1:aabb", true},
-		{"swap", "bede", "10ff 20aa", only(1, 2, 2, 1), "2:ff 1:aa", true},
-		{"remove first", "bede", "10ff 21aabb 00 0000", only(2, 2), "2:aabb", true},
-		{"remove last", "bede", "10ff 21aabb 00 0000", only(1, 1), "1:ff", true},
-		{"remove all", "bede", "10ff 21aabb 00 0000", only(), "", false},
-		{"does not fit", "bede", "10ff 20aa", only(1, 15, 2, 2), "2:aa", true},
-		{"fits in two bytes", "1000", "0101ff 00", only(1, 200), "200:ff", true},
-		{"two byte remove", "1000", "0101ff 0201aa 0000", only(2, 9), "9:aa", true},
-		{"behind the stop mark", "bede", "10ff f0aa 2001 0000", only(1, 1, 2, 2), "1:ff", true},
-		{"empty extension", "bede", "", only(1, 1), "", false},
-		{"other profile stays", "1234", "10ff0000", only(), "", true},
+		{"keep and renumber", "bede", "10ff 21aabb 00 0000", only(1, 5, 2, 1), "5:ff 1:aabb", true, FormAsIs, 0},
+		{"swap", "bede", "10ff 20aa", only(1, 2, 2, 1), "2:ff 1:aa", true, FormAsIs, 0},
+		{"remove first", "bede", "10ff 21aabb 00 0000", only(2, 2), "2:aabb", true, FormAsIs, 0},
+		{"remove last", "bede", "10ff 21aabb 00 0000", only(1, 1), "1:ff", true, FormAsIs, 0},
+		{"remove all", "bede", "10ff 21aabb 00 0000", only(), "", false, FormAsIs, 0},
+		{"does not fit", "bede", "10ff 20aa", only(1, 15, 2, 2), "2:aa", true, FormAsIs, 0},
+		{"fits in two bytes", "1000", "0101ff 00", only(1, 200), "200:ff", true, FormAsIs, 0},
+		{"two byte remove", "1000", "0101ff 0201aa 0000", only(2, 9), "9:aa", true, FormAsIs, 0},
+		{"behind the stop mark", "bede", "10ff f0aa 2001 0000", only(1, 1, 2, 2), "1:ff", true, FormAsIs, 0},
+		{"empty extension", "bede", "", only(1, 1), "", false, FormAsIs, 0},
+		{"made short", "1000", "0102aabb 0202ccdd", only(1, 3, 2, 4), "3:aabb 4:ccdd", true, FormShort, ProfileOneByte},
+		{"one is too long to be short", "1000", "0102aabb 0211" + strings.Repeat("cc", 17) + "00", only(1, 1, 2, 2), "1:aabb 2:" + strings.Repeat("cc", 17), true, FormShort, ProfileTwoByte},
+		{"what is too long goes away", "1000", "0211" + strings.Repeat("cc", 17) + "0102aabb 00", only(1, 1, 2, 2), "1:aabb", true, FormOneByte, ProfileOneByte},
+		{"an id too large goes away", "1000", "0102aabb 0202ccdd", only(1, 15, 2, 14), "14:ccdd", true, FormOneByte, ProfileOneByte},
+		{"an empty value goes away", "1000", "0100 0200", only(1, 1, 2, 2), "", false, FormOneByte, 0},
+		{"short already", "bede", "10ff 20aa", only(1, 2, 2, 1), "2:ff 1:aa", true, FormOneByte, ProfileOneByte},
+		{"other profile stays", "1234", "10ff0000", only(), "", true, FormAsIs, 0},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -203,7 +211,7 @@ func TestMapExtensions(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			out := MapExtensions(b, h, tt.m)
+			out := MapExtensions(b, h, tt.m, tt.forms)
 			g, err := ParseHeader(out)
 			if err != nil {
 				t.Fatal(err)
@@ -211,6 +219,9 @@ func TestMapExtensions(t *testing.T) {
 			payload, _ := g.Payload(out)
 			if got := elements(out, g); got != tt.want || g.Extension != tt.wantExt {
 				t.Errorf("elements %q, extension %v, want %q, %v", got, g.Extension, tt.want, tt.wantExt)
+			}
+			if tt.wantProfile != 0 && g.ExtProfile != tt.wantProfile {
+				t.Errorf("profile %x, want %x", g.ExtProfile, tt.wantProfile)
 			}
 			if !bytes.Equal(payload, []byte{0xc0, 0xff, 0xee}) || g.SSRC != 3 || g.CSRC(out, 0) != 10 {
 				t.Errorf("packet damaged: %x", out)
@@ -464,7 +475,7 @@ func TestNoAllocations(t *testing.T) {
 			for it.Next() {
 				SetSeq(b, uint16(it.ID))
 			}
-			MapExtensions(b, h, keep)
+			MapExtensions(b, h, keep, FormAsIs)
 		},
 		"compound": func() {
 			for b := rtcp; len(b) > 0; {
@@ -505,9 +516,10 @@ func FuzzParseHeader(f *testing.F) {
 }
 
 func FuzzMapExtensions(f *testing.F) {
-	f.Add(extended(f, "bede", "10ff 21aabb 00 0000", "c0ffee"), uint8(1), uint8(2))
-	f.Add(extended(f, "1000", "0101ff 0201aa 0000", ""), uint8(2), uint8(200))
-	f.Fuzz(func(t *testing.T, b []byte, from, to uint8) {
+	f.Add(extended(f, "bede", "10ff 21aabb 00 0000", "c0ffee"), uint8(1), uint8(2), uint8(0))
+	f.Add(extended(f, "1000", "0101ff 0201aa 0000", ""), uint8(2), uint8(200), uint8(1))
+	f.Add(extended(f, "1000", "0101ff 0201aa 0000", ""), uint8(2), uint8(3), uint8(2))
+	f.Fuzz(func(t *testing.T, b []byte, from, to, forms uint8) {
 		h, err := ParseHeader(b)
 		if err != nil {
 			return
@@ -515,7 +527,7 @@ func FuzzMapExtensions(f *testing.F) {
 		var m ExtensionMap
 		m[from] = to
 		payload := bytes.Clone(b[h.Len:])
-		out := MapExtensions(b, h, &m)
+		out := MapExtensions(b, h, &m, ExtensionForms(forms%3))
 		g, err := ParseHeader(out)
 		if err != nil {
 			t.Fatalf("result: %v", err)
