@@ -187,10 +187,10 @@ func TestRelaySet(t *testing.T) {
 				open = append(open, call{d, e})
 			}
 			first, more := s.calls(), s.callsOf(other)
-			// The call's id decides, so it is chance: with three quarters on the second, fewer than half of forty are there
-			// once in four thousand runs.
+			s.Logf("of %d calls %d are on the relay of weight 1, %d on that of weight 3", calls, first, more)
+			// The call's id decides: about three quarters are on the second.
 			if first+more != calls || more <= calls/2 || first == 0 {
-				s.Errorf("of %d calls %d are on the relay of weight 1, %d on that of weight 3", calls, first, more)
+				s.Error("the weights do not show")
 			}
 			for _, c := range open {
 				s.must(c.d.bye(s.ctx))

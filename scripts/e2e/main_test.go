@@ -422,6 +422,7 @@ func (s *stage) callsOf(d *lab.Daemon) int {
 	s.Helper()
 	list := &ng.Dict{}
 	list.AddString("command", "list")
+	list.AddInt("limit", 1000)
 	reply, err := d.NG.Do(s.ctx, list)
 	s.must(err)
 	return len(reply.Value("calls").List())
