@@ -55,6 +55,7 @@ type labData struct {
 	CPUs             int
 	Time             string
 	Warm, Measure    string
+	BusyBefore       float64 // share of the machine that others used before the first round
 	Runs             []labRun
 }
 
@@ -73,11 +74,14 @@ func (o options) lab(ctx context.Context, w io.Writer, dir, version string) (ok 
 	defer n.close()
 	data := labData{Peer: version, Go: runtime.Version(), Kernel: kernelRelease(), CPUs: runtime.NumCPU(),
 		Time: time.Now().UTC().Format(time.RFC3339), Warm: o.warm.String(), Measure: o.measure.String()}
+	if data.BusyBefore, err = busyShare(2 * time.Second); err != nil {
+		return false, err
+	}
 	for round := range o.rounds {
 		for rate := range strings.SplitSeq(o.rates, ",") {
 			for burst := range strings.SplitSeq(o.bursts, ",") {
-				for _, media := range []string{"plain", "srtp"} {
-					for _, who := range subjects {
+				for media := range strings.SplitSeq(o.media, ",") {
+					for who := range strings.SplitSeq(o.relays, ",") {
 						r := labRun{Round: round + 1, Burst: burst, Media: media, Subject: who}
 						if r.Rate, err = strconv.Atoi(rate); err != nil {
 							return false, err
@@ -106,6 +110,19 @@ func (o options) lab(ctx context.Context, w io.Writer, dir, version string) (ok 
 		return ok, draw(&data, o.picture)
 	}
 	return ok, nil
+}
+
+// busyShare is how much of the machine is in use while nothing is measured.
+func busyShare(d time.Duration) (float64, error) {
+	before, err := idleTime()
+	if err != nil {
+		return 0, err
+	}
+	start := time.Now()
+	time.Sleep(d)
+	after, err := idleTime()
+	all := time.Since(start) * time.Duration(runtime.NumCPU())
+	return max(1-float64(after-before)/float64(all), 0), err
 }
 
 func kernelRelease() string {

@@ -38,6 +38,7 @@ func (d *labData) series(c labCase, subject string, value func(*labRun) float64)
 // above is a value less what the reflection of the same round has; a negative one is noise.
 func (d *labData) above(c labCase, subject string, value func(*labRun) float64) []float64 {
 	v, base := d.series(c, subject, value), d.series(c, subjectReflect, value)
+	v = v[:min(len(v), len(base))]
 	for i := range v {
 		v[i] = max(v[i]-base[i], 0)
 	}
@@ -67,6 +68,9 @@ func ratios(ours, peer []float64) (v []float64) {
 // table writes what was measured, in us, and then the ratios with their limits. It tells whether all hold.
 func (d *labData) table(w io.Writer) bool {
 	fmt.Fprintf(w, "peer rtpengine %s, Linux %s, %s, %d CPUs; medians [smallest-largest], times in us\n\n", d.Peer, d.Kernel, d.Go, d.CPUs)
+	if d.BusyBefore > 0.05 {
+		fmt.Fprintf(w, "NOT ALONE: others used %.0f %% of the machine before the first round; the columns of the machine tell nothing.\n\n", 100*d.BusyBefore)
+	}
 	fmt.Fprintf(w, "| load | relay | machine per packet | above reflect | threads | above reflect | daemon | p50 | p99 | lost |\n|---|---|---|---|---|---|---|---|---|---|\n")
 	for _, c := range d.cases() {
 		for _, s := range subjects {

@@ -29,7 +29,7 @@ type options struct {
 	warm, measure, burst   time.Duration
 	check                  bool
 
-	rates, bursts, picture, from string
+	rates, bursts, media, relays, picture, from string
 }
 
 func main() {
@@ -51,6 +51,8 @@ func main() {
 	flag.BoolVar(&o.check, "check", false, "exit 1 where a limit is exceeded")
 	flag.StringVar(&o.rates, "rates", "20000,80000", "packets a second of the lab")
 	flag.StringVar(&o.bursts, "bursts", "200us,1ms", "the sender's ticks in the lab")
+	flag.StringVar(&o.media, "media", "plain,srtp", "media of the lab")
+	flag.StringVar(&o.relays, "relays", strings.Join(subjects, ","), "relays of the lab; what is above reflect needs that too")
 	flag.StringVar(&o.picture, "picture", "", "draw what the lab has recorded into this SVG `file`")
 	flag.StringVar(&o.from, "from", "", "draw what was recorded in this JSON `file`, and measure nothing")
 	flag.Parse()
