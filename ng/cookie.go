@@ -29,7 +29,7 @@ type replyCache struct {
 }
 
 type pendingReply struct {
-	done  chan struct{} // closed when reply is set
+	done  chan struct{} // closed when reply is set; nil: nobody waits
 	reply []byte
 }
 
@@ -46,11 +46,14 @@ func (c *replyCache) do(cookie string, run func() []byte) []byte {
 		return reply
 	}
 	if p := c.running[cookie]; p != nil {
+		if p.done == nil {
+			p.done = make(chan struct{})
+		}
 		c.mu.Unlock()
 		<-p.done
 		return p.reply
 	}
-	p := &pendingReply{done: make(chan struct{})}
+	p := &pendingReply{}
 	if c.running == nil {
 		c.running = make(map[string]*pendingReply)
 	}
@@ -62,8 +65,11 @@ func (c *replyCache) do(cookie string, run func() []byte) []byte {
 	c.mu.Lock()
 	delete(c.running, cookie)
 	c.remember(cookie, p.reply)
+	done := p.done // nobody finds p any more
 	c.mu.Unlock()
-	close(p.done)
+	if done != nil {
+		close(done)
+	}
 	return p.reply
 }
 
