@@ -57,7 +57,7 @@ other than G.711, T.38 gateway) unless a reason is given.
 | codec-prefs | 5 | 14 | opus, G.722, G.723, Speex |
 | rtp-ext | 51 | 51 | |
 | create | 22 | 25 | play media, transcoding |
-| pubsub | 0 | 9 | mixing of audio (the flag mix), with which its first scenario begins; the rest is not run |
+| pubsub | 0 | 9 | mixing of audio, with which the file begins and where it ends here; without that part 5, the rest subscribes with other codecs |
 | alias | 2 | 2 | |
 | main | 175 | 273 | |
 `
