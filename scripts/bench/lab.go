@@ -45,7 +45,8 @@ type labRun struct {
 	Daemon         float64 // of the daemon's threads, per packet
 	P50, P99       float64 // latency
 	Sent, Received int
-	InKernel       int64   // packets that the kernel forwarded, warm-up included
+	All            int     // sent, warm-up included
+	InKernel       int64   // of all, those that the kernel forwarded
 	Late           float64 // the sender, at worst
 }
 
@@ -183,7 +184,7 @@ func (o options) labRun(ctx context.Context, n *labNet, r *labRun, log string) (
 		return err
 	}
 	r.Machine, r.Threads, r.Daemon, r.P50, r.P99, r.Late = micro(t.Busy), micro(t.Threads), micro(t.CPUPerPacket), micro(t.P50), micro(t.P99), micro(t.Late)
-	r.Sent, r.Received = t.Sent, t.Received
+	r.Sent, r.Received, r.All = t.Sent, t.Received, t.All
 	r.InKernel, err = kernel()
 	return err
 }

@@ -52,7 +52,7 @@ var (
 	p50     = func(r *labRun) float64 { return r.P50 }
 	p99     = func(r *labRun) float64 { return r.P99 }
 	lost    = func(r *labRun) float64 { return float64(r.Sent - r.Received) }
-	share   = func(r *labRun) float64 { return 100 * float64(r.InKernel) / float64(cmp.Or(r.Sent, 1)) }
+	share   = func(r *labRun) float64 { return 100 * float64(r.InKernel) / float64(cmp.Or(r.All, 1)) }
 )
 
 // ratios are ours to the peer's of the same round. A peer that costs nothing gives none.
@@ -107,7 +107,7 @@ func (d *labData) table(w io.Writer) bool {
 			fmt.Fprintf(w, "| %s | %s | %s | %s |\n", c, f.name, spread(f.of, f.at), limit)
 		}
 		if v := d.series(c, subjectKernel, share); len(v) > 0 {
-			fmt.Fprintf(w, "| %s | kernel: share of packets, warm-up included, in percent of those measured | %s | |\n", c, spread(v, 0))
+			fmt.Fprintf(w, "| %s | kernel: share of all packets, warm-up included, in percent | %s | |\n", c, spread(v, 0))
 		}
 	}
 	return ok

@@ -60,6 +60,7 @@ func (e *end) addr() netip.AddrPort { return e.conn.LocalAddr().(*net.UDPAddr).A
 // traffic is what one round of media showed.
 type traffic struct {
 	Sent, Received int
+	All            int           // sent, warm-up included
 	CPUPerPacket   time.Duration // of the daemon
 	Busy           time.Duration // of the whole machine, whoever used it, per packet
 	Threads        time.Duration // of the daemon, of this process and of the kernel's packet threads, per packet
@@ -196,7 +197,7 @@ func (m *media) run(ctx context.Context) (traffic, error) {
 	sent := 2 * calls * (m.packets - m.first)
 	busy := stop.at.Sub(start.at)*time.Duration(runtime.NumCPU()) - (stop.idle - start.idle)
 	return traffic{
-		Sent: sent, Received: counts[0] + counts[1],
+		Sent: sent, Received: counts[0] + counts[1], All: 2 * calls * m.packets,
 		CPUPerPacket: (stop.daemon - start.daemon) / time.Duration(sent), Busy: busy / time.Duration(sent),
 		Threads: (stop.threads - start.threads) / time.Duration(sent),
 		P50:     all[len(all)/2], P99: all[len(all)*99/100], Late: late,
