@@ -90,12 +90,11 @@ type loader struct {
 	addr     netip.Addr
 	parallel int
 	prefix   string
-	pair     *load.Pair // plain
+	plain    *load.Traffic // nil: another kind
 
 	mu                    sync.Mutex
 	offers, answers, byes []float64
 	up                    []since
-	calls                 []load.Call
 	ends                  []media.End
 	failed                int
 	err                   error
@@ -124,7 +123,7 @@ func (e *env) bench(c *cli.Context) error {
 	l := &loader{e: e, client: client, kind: kind, addr: addr, parallel: c.Int("parallel"), prefix: fmt.Sprintf("bench-%d-", time.Now().UnixNano())}
 	defer l.close()
 	if kind == "plain" {
-		if l.pair, err = load.NewPair(addr); err != nil {
+		if l.plain, err = load.New(addr); err != nil {
 			return err
 		}
 	}
@@ -259,8 +258,8 @@ func (l *loader) setUp(ctx context.Context, i int) error {
 	id := fmt.Sprint(l.prefix, i)
 	if l.kind == "plain" || l.kind == "none" {
 		caller, callee := netip.AddrPortFrom(l.addr, 9000), netip.AddrPortFrom(l.addr, 9002)
-		if l.pair != nil {
-			caller, callee = l.pair.Addrs()
+		if l.plain != nil {
+			caller, callee = l.plain.Callers.Addr(), l.plain.Callees.Addr()
 		}
 		toCallee, err := l.timed(ctx, &l.offers, toPhone, "command", "offer", "call-id", id, "from-tag", "a", "sdp", benchBody(caller))
 		if err != nil {
@@ -273,10 +272,13 @@ func (l *loader) setUp(ctx context.Context, i int) error {
 		// What the callee was offered is where the callee sends.
 		calleeSends, err1 := mediaAddr(toCallee)
 		callerSends, err2 := mediaAddr(toCaller)
+		if err := errors.Join(err1, err2); err != nil || l.plain == nil {
+			return err
+		}
 		l.mu.Lock()
-		l.calls = append(l.calls, load.Call{ToCallee: callerSends, ToCaller: calleeSends})
-		l.mu.Unlock()
-		return errors.Join(err1, err2)
+		defer l.mu.Unlock()
+		l.plain.Calls = append(l.plain.Calls, load.Call{ToCallee: callerSends, ToCaller: calleeSends})
+		return nil
 	}
 	return l.fullCall(ctx, id)
 }
@@ -339,12 +341,13 @@ func (l *loader) run(ctx context.Context, duration time.Duration, res *benchResu
 	switch {
 	case l.kind == "none":
 		return nil
-	case l.pair != nil:
-		t := new(load.Traffic)
+	case l.plain != nil:
+		t := l.plain
+		t.Measure, t.Burst = duration, time.Millisecond // enough calls in one system call, and still spread
 		stop := l.e.progress(func() string {
 			return fmt.Sprintf("%3.0f s of media: %d packets sent, %d received", time.Since(begin).Seconds(), t.Sent.Load(), t.Received.Load())
 		})
-		err := l.pair.Run(ctx, l.calls, duration, t)
+		err := t.Run(ctx)
 		stop()
 		res.Sent, res.Received, res.LossPercent = t.Sent.Load(), t.Received.Load(), percent(t.Lost(), t.Sent.Load())
 		res.Latency, res.SenderLateMS = spread{ms(t.P50), ms(t.P99)}, ms(t.Late)
@@ -397,8 +400,8 @@ func (l *loader) sum() (total media.Stats, jitter, mos []float64) {
 
 // close ends everything that was opened.
 func (l *loader) close() {
-	if l.pair != nil {
-		_ = l.pair.Close()
+	if l.plain != nil {
+		_ = l.plain.Close()
 	}
 	var wg sync.WaitGroup
 	for _, end := range l.ends {

@@ -7,15 +7,10 @@ import (
 	"strconv"
 	"strings"
 
+	"rtpsidecar/cmd/sidecar-lab/load"
 	"rtpsidecar/ng"
 	"rtpsidecar/scripts/internal/daemon"
 )
-
-// call is one established call: where each side must send.
-type call struct {
-	id               string
-	toCaller, callee netip.AddrPort // relay ports: callee is where the caller sends, toCaller where the callee sends
-}
 
 // body is a phone's SDP; crypto is its SDES key in SDP's form with the tag in front, "" for plain RTP.
 func body(user string, media netip.AddrPort, crypto string) string {
@@ -41,8 +36,7 @@ func message(command, id string, keys ...string) *ng.Dict {
 
 // setUp makes one call between a caller and a callee with these media addresses. With crypto, in SDP's form, the callee
 // has SRTP, under this key of its own.
-func setUp(d *daemon.Daemon, id string, caller, callee netip.AddrPort, crypto string) (call, error) {
-	c := call{id: id}
+func setUp(d *daemon.Daemon, id string, caller, callee netip.AddrPort, crypto string) (c load.Call, err error) {
 	keys := []string{"from-tag", "caller", "ICE", "remove"}
 	var toCallee []string
 	if crypto != "" {
@@ -50,7 +44,7 @@ func setUp(d *daemon.Daemon, id string, caller, callee netip.AddrPort, crypto st
 	}
 	offer, err := d.Ask(message("offer", id, slices.Concat(keys, toCallee, []string{"sdp", body("caller", caller, "")})...))
 	if err == nil {
-		c.toCaller, err = mediaOf(offer) // the callee sends there
+		c.ToCaller, err = mediaOf(offer) // the callee sends there
 	}
 	if err != nil {
 		return c, fmt.Errorf("offer: %w", err)
@@ -62,7 +56,7 @@ func setUp(d *daemon.Daemon, id string, caller, callee netip.AddrPort, crypto st
 	}
 	answer, err := d.Ask(message("answer", id, slices.Concat(keys, []string{"to-tag", "callee", "sdp", body("callee", callee, crypto)})...))
 	if err == nil {
-		c.callee, err = mediaOf(answer)
+		c.ToCallee, err = mediaOf(answer)
 	}
 	if err != nil {
 		return c, fmt.Errorf("answer: %w", err)

@@ -19,6 +19,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"rtpsidecar/cmd/sidecar-lab/load"
 	"rtpsidecar/relay/srtp"
 	"rtpsidecar/scripts/internal/daemon"
 )
@@ -135,62 +136,60 @@ func kernelRelease() string {
 }
 
 func (o options) labRun(ctx context.Context, n *labNet, r *labRun, log string) (err error) {
-	m := &media{warm: o.warm, measure: o.measure}
-	if m.burst, err = time.ParseDuration(r.Burst); err != nil {
+	t := &load.Traffic{Warm: o.warm, Measure: o.measure, Calls: make([]load.Call, max(r.Rate/perCall, 1))}
+	if t.Burst, err = time.ParseDuration(r.Burst); err != nil {
 		return err
 	}
 	err = errors.Join(
-		n.in(n.callerNS, func() (err error) { m.a, err = newEnd(n.caller); return err }),
-		n.in(n.calleeNS, func() (err error) { m.b, err = newEnd(n.callee); return err }))
+		n.in(n.callerNS, func() (err error) { t.Callers, err = load.Open(n.caller); return err }),
+		n.in(n.calleeNS, func() (err error) { t.Callees, err = load.Open(n.callee); return err }))
 	if err != nil {
 		return err
 	}
-	defer m.a.conn.Close()
-	defer m.b.conn.Close()
-	calls := max(r.Rate/perCall, 1)
-	crypto, err := m.secure(r.Media, calls)
+	defer t.Close()
+	crypto, err := secure(t.Calls, r.Media)
 	if err != nil {
 		return err
 	}
-	kernel := func() (int64, error) { return 0, nil }
+	pid, kernel := 0, func() (int64, error) { return 0, nil }
 	if r.Subject == subjectReflect {
 		undo, err := n.reflect()
 		if err != nil {
 			return err
 		}
 		defer undo()
-		for i := range calls {
-			m.toA = append(m.toA, netip.AddrPortFrom(n.relay, uint16(20000+2*i)))
+		for i := range t.Calls {
+			at := netip.AddrPortFrom(n.relay, uint16(20000+2*i))
+			t.Calls[i].ToCallee, t.Calls[i].ToCaller = at, at
 		}
-		m.toB = m.toA
 	} else {
 		d, err := o.labDaemon(ctx, n, r.Subject, log)
 		if err != nil {
 			return err
 		}
 		defer func() { err = errors.Join(err, d.Close()) }()
-		m.pid = d.PID()
-		for i := range calls {
-			c, err := setUp(d, fmt.Sprintf("lab-%d", i), m.a.addr(), m.b.addr(), crypto)
+		pid = d.PID()
+		for i := range t.Calls {
+			c, err := setUp(d, fmt.Sprintf("lab-%d", i), t.Callers.Addr(), t.Callees.Addr(), crypto)
 			if err != nil {
 				return err
 			}
-			m.toA, m.toB = append(m.toA, c.toCaller), append(m.toB, c.callee)
+			t.Calls[i].ToCallee, t.Calls[i].ToCaller = c.ToCallee, c.ToCaller
 		}
 		kernel = func() (int64, error) { return inKernel(d) }
 	}
-	t, err := m.run(ctx)
+	c, err := carry(ctx, t, pid)
 	if err != nil {
 		return err
 	}
-	r.Machine, r.Threads, r.Daemon, r.P50, r.P99, r.Late = micro(t.Busy), micro(t.Threads), micro(t.CPUPerPacket), micro(t.P50), micro(t.P99), micro(t.Late)
-	r.Sent, r.Received, r.All = t.Sent, t.Received, t.All
+	r.Machine, r.Threads, r.Daemon, r.P50, r.P99, r.Late = micro(c.busy), micro(c.threads), micro(c.daemon), micro(t.P50), micro(t.P99), micro(t.Late)
+	r.Sent, r.Received, r.All = int(t.Sent.Load()), int(t.Received.Load()), int(t.Warmup+t.Sent.Load())
 	r.InKernel, err = kernel()
 	return err
 }
 
-// secure gives the callee a key, and returns it as SDP has it; "" for plain media.
-func (m *media) secure(kind string, calls int) (crypto string, err error) {
+// secure gives the callees a key, and returns it as SDP has it; "" for plain media.
+func secure(calls []load.Call, kind string) (crypto string, err error) {
 	if kind == "plain" {
 		return "", nil
 	}
@@ -198,12 +197,12 @@ func (m *media) secure(kind string, calls int) (crypto string, err error) {
 	if err != nil {
 		return "", err
 	}
-	for range calls {
+	for i := range calls {
 		c, err := srtp.New(key)
 		if err != nil {
 			return "", err
 		}
-		m.b.srtp = append(m.b.srtp, c)
+		calls[i].Protect = c.ProtectRTP
 	}
 	return labSuite + " inline:" + base64.StdEncoding.EncodeToString(append(key.Key, key.Salt...)), nil
 }

@@ -156,16 +156,7 @@ func (o options) run(ctx context.Context, w io.Writer) (ok bool, err error) {
 func (o options) round(ctx context.Context, path, log string) (result, error) {
 	res := result{}
 	loads := map[string]func(*daemon.Daemon) error{
-		"rtp": func(d *daemon.Daemon) error {
-			t, err := relayMedia(ctx, d, o.calls, o.warm, o.measure, o.burst)
-			if err != nil {
-				return err
-			}
-			res["rtp: CPU per packet"] = micro(t.CPUPerPacket)
-			res["rtp: latency p50"], res["rtp: latency p99"] = micro(t.P50), micro(t.P99)
-			res["rtp: lost"], res["rtp: sender late at worst"] = float64(t.Sent-t.Received), micro(t.Late)
-			return nil
-		},
+		"rtp":     func(d *daemon.Daemon) error { return o.relayMedia(ctx, d, res) },
 		"calls":   func(d *daemon.Daemon) error { return o.setUps(ctx, d, res) },
 		"memory":  func(d *daemon.Daemon) error { return o.memory(ctx, d, res) },
 		"request": func(d *daemon.Daemon) error { return o.requests(ctx, d, res) },

@@ -1,6 +1,9 @@
 package load
 
 import (
+	"context"
+	"errors"
+	"net"
 	"net/netip"
 	"testing"
 	"time"
@@ -10,26 +13,103 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// TestRun sends between the two ends without a relay.
-func TestRun(t *testing.T) {
-	p, err := NewPair(netip.MustParseAddr("127.0.0.1"))
+// open has the two ends send to each other without a relay.
+func open(t *testing.T, calls int) *Traffic {
+	t.Helper()
+	tr, err := New(netip.MustParseAddr("127.0.0.1"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer func() { _ = p.Close() }()
-	callers, callees := p.Addrs()
-	calls := make([]Call, 30)
-	for i := range calls {
-		calls[i] = Call{ToCallee: callees, ToCaller: callers}
+	t.Cleanup(func() { _ = tr.Close() })
+	for range calls {
+		tr.Calls = append(tr.Calls, Call{ToCallee: tr.Callees.Addr(), ToCaller: tr.Callers.Addr()})
 	}
-	var traffic Traffic
-	if err := p.Run(t.Context(), calls, 200*time.Millisecond, &traffic); err != nil {
-		t.Fatal(err)
+	tr.Measure, tr.Burst = 200*time.Millisecond, time.Millisecond
+	return tr
+}
+
+func TestRun(t *testing.T) {
+	protected := 0
+	for _, tt := range []struct {
+		name   string
+		change func(tr *Traffic)
+	}{
+		{"plain", func(*Traffic) {}},
+		{"warm-up", func(tr *Traffic) { tr.Warm = 100 * time.Millisecond }},
+		{"one burst", func(tr *Traffic) { tr.Burst = ptime }},
+		{"fine bursts", func(tr *Traffic) { tr.Burst = 200 * time.Microsecond }},
+		{"protected", func(tr *Traffic) {
+			for i := range tr.Calls {
+				tr.Calls[i].Protect = func(rtp []byte) ([]byte, error) {
+					protected++
+					return append(rtp[:12], make([]byte, packetLen-12+10)...), nil
+				}
+			}
+		}},
+		{"others send too", func(tr *Traffic) {
+			for _, junk := range [][]byte{{0x80}, make([]byte, packetLen), append([]byte{0x80}, make([]byte, packetLen)...)} {
+				if _, err := tr.Callers.conn.WriteTo(junk, net.UDPAddrFromAddrPort(tr.Callees.Addr())); err != nil {
+					t.Error(err)
+				}
+			}
+		}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			tr := open(t, 30)
+			tt.change(tr)
+			looks := 0
+			tr.Clock = func() error { looks++; return nil }
+			if err := tr.Run(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if sent, got := tr.Sent.Load(), tr.Received.Load(); sent != 600 || got != sent || tr.Lost() != 0 {
+				t.Errorf("%d of %d packets, want 600", got, sent)
+			}
+			if want := uint64(3 * tr.Warm / time.Millisecond); tr.Warmup != want {
+				t.Errorf("%d packets before, want %d", tr.Warmup, want)
+			}
+			if tr.P50 <= 0 || tr.P99 < tr.P50 || tr.P99 > 5*time.Second {
+				t.Errorf("latency %v, %v", tr.P50, tr.P99)
+			}
+			if looks != 2 {
+				t.Errorf("looked at the clocks %d times, want 2", looks)
+			}
+		})
 	}
-	if sent := traffic.Sent.Load(); sent != 600 || traffic.Received.Load() != sent || traffic.Lost() != 0 {
-		t.Errorf("%d of %d packets", traffic.Received.Load(), sent)
+	if protected != 300 {
+		t.Errorf("%d packets were protected, want those of the callees: 300", protected)
 	}
-	if traffic.P50 <= 0 || traffic.P99 < traffic.P50 || traffic.P99 > 5*time.Second {
-		t.Errorf("latency %v, %v", traffic.P50, traffic.P99)
+}
+
+func TestRunEnds(t *testing.T) {
+	bad := errors.New("bad")
+	for _, tt := range []struct {
+		name   string
+		change func(tr *Traffic)
+		want   error
+	}{
+		{"clock", func(tr *Traffic) { tr.Clock = func() error { return bad } }, bad},
+		{"protect", func(tr *Traffic) { tr.Calls[0].Protect = func([]byte) ([]byte, error) { return nil, bad } }, bad},
+		{"closed", func(tr *Traffic) { _ = tr.Close() }, net.ErrClosed},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			tr := open(t, 1)
+			tt.change(tr)
+			if err := tr.Run(t.Context()); !errors.Is(err, tt.want) {
+				t.Errorf("got %v, want %v", err, tt.want)
+			}
+		})
+	}
+	for _, burst := range []time.Duration{0, -1, ptime + 1} {
+		if err := (&Traffic{Burst: burst}).Run(t.Context()); err == nil {
+			t.Errorf("bursts of %v: no error", burst)
+		}
+	}
+	tr := open(t, 1)
+	tr.Measure = time.Minute
+	ctx, cancel := context.WithCancel(t.Context())
+	tr.Clock = func() error { cancel(); return nil }
+	if err := tr.Run(ctx); err != nil || tr.Sent.Load() >= 6000 {
+		t.Errorf("canceled: %v, %d packets", err, tr.Sent.Load())
 	}
 }
