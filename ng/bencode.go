@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 )
 
 // maxDepth is how deep lists and dictionaries may nest. The deepest real requests (rtpp-flags dictionaries) use four.
@@ -34,17 +35,30 @@ func ParseBencode(b []byte) (v Value, rest []byte, err error) {
 
 // parseBencode is ParseBencode on a string, which the value's strings alias; n is the number of bytes read.
 func parseBencode(s string) (v Value, n int, err error) {
-	var room struct { // keeps the stacks of a usual request off the heap
-		values  [40]Value
-		entries [32]Entry
-	}
-	p := bencodeParser{s: s, values: room.values[:0], entries: room.entries[:0]}
+	p := parsers.Get().(*bencodeParser)
+	defer p.release()
+	p.s = s
 	v, err = p.value(0)
 	if err != nil {
 		return Value{}, 0, fmt.Errorf("bencode: %w at byte %d", err, p.pos)
 	}
 	return v, p.pos, nil
 }
+
+var parsers = sync.Pool{New: func() any { return new(bencodeParser) }}
+
+// release gives the parser back without what it has read.
+func (p *bencodeParser) release() {
+	clear(p.values[:cap(p.values)])
+	clear(p.entries[:cap(p.entries)])
+	*p = bencodeParser{values: p.values[:0], entries: p.entries[:0]}
+	if cap(p.values)+cap(p.entries) <= maxKept {
+		parsers.Put(p)
+	}
+}
+
+// maxKept bounds the stacks that are kept for the next message.
+const maxKept = 1024
 
 // bencodeParser collects the members of open lists and dictionaries on two stacks; a container that closes takes
 // its members off in one slice of the right size.
