@@ -377,7 +377,7 @@ func TestOffloadKnowsAll(t *testing.T) {
 		}},
 		{reflect.TypeFor[relay.Sink](), map[string]string{
 			"To": told, "PTMap": told, "Passthrough": told, "MuteRTP": "not told",
-			"Recode": refused, "ExtMap": refused, "MID": refused, "MIDExt": refused, "Silence": refused,
+			"Recode": refused, "ExtMap": refused, "ExtForms": "with ExtMap", "MID": refused, "MIDExt": refused, "Silence": refused,
 			"Feedback": apart, "MuteRTCP": apart,
 		}},
 		{reflect.TypeFor[relay.Settings](), map[string]string{
