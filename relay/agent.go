@@ -267,7 +267,7 @@ func (p *port) stun(b []byte, from netip.AddrPort, at time.Time) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.ice == nil {
-		p.comp.drops.stun.Add(1)
+		p.comp.dropped().stun.Add(1)
 		return // who asks without having agreed on ICE gets no answer, and STUN is never media
 	}
 	g.ice.Input(at, p.path, from, b)

@@ -158,7 +158,7 @@ func (p *port) dtls(b []byte, from netip.AddrPort) {
 	a := p.comp.assoc.Load()
 	if a == nil || !p.comp.proven(from) {
 		p.in.errors.Add(1)
-		p.comp.drops.dtls.Add(1)
+		p.comp.dropped().dtls.Add(1)
 		return
 	}
 	if !a.done.Load() {

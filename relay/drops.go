@@ -32,7 +32,18 @@ type drops struct {
 	authSince      atomic.Int64 // Unix nanoseconds
 }
 
+// dropped is where c's are counted. Only for the worker.
+func (c *component) dropped() *drops {
+	if c.drops.Load() == nil {
+		c.drops.Store(new(drops))
+	}
+	return c.drops.Load()
+}
+
 func (d *drops) load() Drops {
+	if d == nil {
+		return Drops{}
+	}
 	out := Drops{
 		Source: d.source.Load(), Auth: d.auth.Load(), Early: d.early.Load(), Malformed: d.malformed.Load(),
 		Unrouted: d.unrouted.Load(), STUN: d.stun.Load(), DTLS: d.dtls.Load(),

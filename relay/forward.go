@@ -26,7 +26,7 @@ func (p *port) receive(b []byte, from netip.AddrPort, m *Meta) {
 		p.opaque(lv, b, from, m)
 	default:
 		p.in.errors.Add(1)
-		c.drops.malformed.Add(1)
+		c.dropped().malformed.Add(1)
 	}
 }
 
@@ -65,14 +65,14 @@ func (p *port) rtp(lv *live, b []byte, from netip.AddrPort, m *Meta) {
 			original, scratch = keep(b, scratch)
 		}
 		if b, ok = k.unprotect(b, false); !ok {
-			c.drops.unauthentic(k, from, c.lastPacket.Load(), m.At)
+			c.dropped().unauthentic(k, from, c.lastPacket.Load(), m.At)
 		}
 	}
 	var h rtp.Header
 	if ok {
 		var err error
 		if h, err = rtp.ParseHeader(b); err != nil {
-			c.drops.malformed.Add(1)
+			c.dropped().malformed.Add(1)
 		}
 		ok = err == nil && c.admit(lv, p, from, true, m.At)
 	}
@@ -96,7 +96,7 @@ func (p *port) rtp(lv *live, b []byte, from netip.AddrPort, m *Meta) {
 	if route == nil {
 		if len(plan.Routes) > 0 {
 			p.in.errors.Add(1)
-			c.drops.unrouted.Add(1)
+			c.dropped().unrouted.Add(1)
 		}
 		return
 	}

@@ -21,7 +21,7 @@ func (p *port) rtcp(lv *live, b []byte, from netip.AddrPort, m *Meta) {
 			original, scratch = keep(b, scratch)
 		}
 		if b, ok = keys.unprotect(b, true); !ok {
-			c.drops.unauthentic(keys, from, c.lastPacket.Load(), m.At)
+			c.dropped().unauthentic(keys, from, c.lastPacket.Load(), m.At)
 		}
 	}
 	// RTCP on the RTP socket comes from a peer that muxes, or from one that should not: it never teaches there.

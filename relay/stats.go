@@ -289,7 +289,7 @@ func (t *Transport) Kernel() bool { return t.fast != nil && t.fast.installed.Loa
 func (t *Transport) streamStatus(c *component) StreamStatus {
 	st := StreamStatus{
 		Advertised: t.applied.Remote[c.id], LastSSRC: c.lastSSRC.Load(), NoConsent: c.noConsent.Load(),
-		First: c.first.load(), Drops: c.drops.load(),
+		First: c.first.load(), Drops: c.drops.Load().load(),
 	}
 	st.Suite = c.suite()
 	if a := c.assoc.Load(); a != nil {

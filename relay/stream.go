@@ -30,8 +30,8 @@ type component struct {
 
 	lastPacket atomic.Int64 // Unix nanoseconds; 0: none yet
 	lastSSRC   atomic.Uint32
-	first      addrCell // where the first packet came from
-	drops      drops
+	first      addrCell              // where the first packet came from
+	drops      atomic.Pointer[drops] // nil: none yet
 
 	mu  sync.Mutex // guards changes of target, and those of keys and association, against each other
 	gen uint64     // of the settings that may change it
@@ -122,7 +122,7 @@ func (c *component) admit(lv *live, p *port, from netip.AddrPort, teaches bool, 
 	v, was := pass, c.learn.confirmed
 	if view := c.pair.Load(); view != nil && !view.fallback {
 		if !view.from(from, r.advertised, at) {
-			c.drops.refused(from)
+			c.dropped().refused(from)
 			return false
 		}
 		if teaches {
@@ -137,7 +137,7 @@ func (c *component) admit(lv *live, p *port, from netip.AddrPort, teaches bool, 
 		c.adopt(lv, r, p, from, at, final)
 	}
 	if v == drop {
-		c.drops.refused(from)
+		c.dropped().refused(from)
 		return false
 	}
 	if !c.heard.Load() {
