@@ -44,6 +44,9 @@ func (t *timeline) add(m moment) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if len(t.list) < timelineLen {
+		if t.list == nil {
+			t.list = make([]moment, 0, 4) // the entries of a call's beginning
+		}
 		t.list = append(t.list, m)
 		return
 	}
@@ -88,7 +91,9 @@ func (c *Call) noteSDP(kind string, from, to *Participant, err error) {
 		x := section{kind: m.Type, leg: m.brief()}
 		for _, o := range to.Medias {
 			if m.peerIn(to) == o {
-				x.shown, x.told, x.at = true, o.brief(), o.advertised()
+				l := &o.leg
+				x.shown, x.refused = true, l.Rejected
+				x.protocol, x.at = first(l.Protocol.String(), l.ProtoText), o.advertised()
 			}
 		}
 		said.sections = append(said.sections, x)
@@ -105,11 +110,12 @@ type exchanged struct {
 
 // section is what one section of a body said, and what the other side was shown of it.
 type section struct {
-	kind  string
-	leg   briefLeg
-	shown bool
-	told  briefLeg
-	at    netip.AddrPort
+	kind string
+	leg  briefLeg
+
+	shown, refused bool // refused: with port 0
+	protocol       string
+	at             netip.AddrPort
 }
 
 // briefLeg is the part of a leg that the timeline tells.
@@ -144,8 +150,14 @@ func (x *exchanged) text() string {
 	for i := range x.sections {
 		s := &x.sections[i]
 		fmt.Fprintf(&b, "; %s %s", s.kind, s.leg.said())
-		if s.shown {
-			fmt.Fprintf(&b, ", shown as %s", s.told.shown(s.at))
+		switch {
+		case !s.shown:
+		case s.refused:
+			b.WriteString(", shown as refused")
+		case !s.at.IsValid():
+			fmt.Fprintf(&b, ", shown as %s", s.protocol)
+		default:
+			fmt.Fprintf(&b, ", shown as %s %s", s.protocol, s.at)
 		}
 	}
 	return b.String()
@@ -170,17 +182,6 @@ func (l *briefLeg) said() string {
 		words = append(words, "ICE with "+count(l.candidates, "candidate"))
 	}
 	return strings.Join(words, " ")
-}
-
-// shown is where the party was told to send to.
-func (l *briefLeg) shown(at netip.AddrPort) string {
-	switch {
-	case l.rejected:
-		return "refused"
-	case !at.IsValid():
-		return l.protocol
-	}
-	return l.protocol + " " + at.String()
 }
 
 // advertised is the address for RTP that m's party was shown; zero: none.

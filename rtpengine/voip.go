@@ -100,7 +100,7 @@ const traceLen = 60
 // trace remembers packets and loss of a media, interval by interval, for people to look at.
 type trace struct {
 	last received
-	at   time.Time
+	at   int64      // Unix nanoseconds; 0: not begun
 	list []interval // a ring once it is full
 	next int        // where the ring goes on
 }
@@ -110,12 +110,12 @@ type interval struct{ packets, lost uint32 }
 
 // take ends an interval; looks in between, as for a query, are passed over.
 func (t *trace) take(now time.Time, st *relay.Status) {
-	if now.Sub(t.at) < qualityPeriod/2 {
+	if now.UnixNano()-t.at < int64(qualityPeriod/2) {
 		return
 	}
 	r := receivedBy(st)
 	more := r.since(t.last)
-	t.last, t.at = r, now
+	t.last, t.at = r, now.UnixNano()
 	i := interval{uint32(more.packets), uint32(more.lost)}
 	if len(t.list) < traceLen {
 		t.list = append(t.list, i)
