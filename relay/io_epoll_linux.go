@@ -21,7 +21,7 @@ import (
 // in turn, so that no socket starves.
 const epollBatch = 256
 
-// epollIO is the PacketIO of Linux. A worker is an epoll instance on an operating system thread of its own. Each ready
+// epollIO is the PacketIO of Linux. A worker is an epoll instance with a goroutine that seldom leaves its thread. Each ready
 // socket is read once a round: at the packet rates of a voice stream a second read would only find EAGAIN. The calls
 // that cannot wait (recvfrom, sendto) skip the scheduler's bookkeeping with RawSyscall.
 //
@@ -29,6 +29,10 @@ const epollBatch = 256
 // 20 us to take the processor away and hand it on, which cost a third of the daemon's time at 20,000 packets a second.
 // A worker that keeps its processor while it waits would take one from all other goroutines: therefore there is one
 // more for each worker. The collector may still stop it at any time, as its signal ends the wait.
+//
+// For the same reason the monitor thinks that a worker runs without end, and interrupts it every 10 ms. A goroutine that is
+// bound to its thread has to be handed from thread to thread then, which took six futex calls and held packets up; so
+// only a worker with CPUs of its own is bound.
 type epollIO struct {
 	workers []*epollWorker
 	spare   int            // processors added for them
@@ -201,10 +205,8 @@ func (w *epollWorker) drop(s *epollSocket) {
 
 // run is the worker's thread, until Close.
 func (w *epollWorker) run() {
-	runtime.LockOSThread()
-	if w.cpus == nil {
-		defer runtime.UnlockOSThread()
-	} else {
+	if w.cpus != nil {
+		runtime.LockOSThread()
 		_ = unix.SchedSetaffinity(0, w.cpus) // checkCPUs has asked; the thread stays locked, and ends with us
 	}
 	buf := make([]byte, maxDatagram+Tailroom)
