@@ -310,7 +310,8 @@ func payloadMap(to []sdp.Codec, from ...[]sdp.Codec) *[128]uint8 {
 	if !changed {
 		return nil
 	}
-	return &m
+	out := m // most calls need none, and so no memory for it
+	return &out
 }
 
 // renumber is c's fmtp with the payload types in it replaced: that of apt (RFC 4588 section 8.1) and the list of red
