@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"os/exec"
 	"reflect"
@@ -179,6 +180,40 @@ func TestEquationsWithBody(t *testing.T) {
 			equations[c.name](&both, c.sent)
 			if got := len(compare(0, both[0], both[1], true)) == 0; got != c.equal {
 				t.Errorf("equal: %v, want %v: %v", got, c.equal, both)
+			}
+		})
+	}
+}
+
+// TestPortsBehindOneAddress shows an offer with candidates of two own addresses, and an answer to the other side, all
+// with one media-address: whichever numbers are equal by chance, the symbols are the same.
+func TestPortsBehindOneAddress(t *testing.T) {
+	const want = "m=audio <port1> RTP/AVP 0|c=IN IP4 192.0.2.5|a=candidate:<foundation1>:1 1 UDP 2130706431 192.0.2.5 <port1> typ host|" +
+		"a=candidate:<foundation2>:1 1 UDP 2130706175 192.0.2.5 <port2> typ host|m=audio <port3> RTP/AVP 0|c=IN IP4 192.0.2.5"
+	for _, c := range []struct {
+		name                   string
+		primary, other, caller int
+	}{
+		{"all differ", 20002, 20004, 20006},
+		{"two addresses of one side", 20002, 20002, 20006},
+		{"an address and the other side", 20002, 20004, 20004},
+		{"the two sides, on two addresses", 20002, 20004, 20002},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := newSymbols(20002, 20999)
+			var lines []string
+			for _, m := range []struct{ command, body string }{
+				{"offer", fmt.Sprintf("m=audio %d RTP/AVP 0\nc=IN IP4 192.0.2.5\na=candidate:P 1 UDP 2130706431 192.0.2.5 %[1]d typ host\n"+
+					"a=candidate:O 1 UDP 2130706175 192.0.2.5 %d typ host", c.primary, c.other)},
+				{"answer", fmt.Sprintf("m=audio %d RTP/AVP 0\nc=IN IP4 192.0.2.5", c.caller)},
+			} {
+				s.learn(step{Keys: []entry{{"command", m.command}, {"from-tag", "caller"}, {"media-address", "192.0.2.5"}}})
+				for _, part := range s.sections(m.body)[1:] {
+					lines = append(lines, part.Lines...)
+				}
+			}
+			if got := strings.Join(lines, "|"); got != want {
+				t.Errorf("got  %s\nwant %s", got, want)
 			}
 		})
 	}

@@ -114,7 +114,7 @@ func (o options) compareAll(ctx context.Context, w io.Writer) (sum summary, err 
 		if ctx.Err() != nil {
 			return sum, ctx.Err()
 		}
-		out := runTwice(seq, ours, peer, rules, major != "10" || o.self)
+		out := run(seq, ours, peer, rules, major != "10" || o.self)
 		switch {
 		case out.Err != nil || out.open() > 0:
 			sum.Different++

@@ -19,13 +19,15 @@ type symbols struct {
 	portMin, portMax int
 	sent             strings.Builder // all bodies sent so far: a value from there is nobody's choice and stays
 	calls            map[string]bool // the sequence's call-ids; a list may show those of earlier ones
+	masks            map[string]bool // addresses that stand for any own one: media-address, the zero address
+	receiver         string          // the tag to which the next body goes
 	names            map[string]string
 	count            map[string]int
 }
 
 func newSymbols(portMin, portMax int) *symbols {
-	return &symbols{portMin: portMin, portMax: portMax,
-		names: map[string]string{}, count: map[string]int{}, calls: map[string]bool{}}
+	return &symbols{portMin: portMin, portMax: portMax, names: map[string]string{}, count: map[string]int{},
+		calls: map[string]bool{}, masks: map[string]bool{"0.0.0.0": true, "::": true}}
 }
 
 // learn makes the values of a message that is about to be sent known.
@@ -34,6 +36,29 @@ func (s *symbols) learn(st step) {
 	if id, ok := st.value("call-id").(string); ok {
 		s.calls[id] = true
 	}
+	if mask, ok := st.value("media-address").(string); ok {
+		s.masks[mask] = true
+	}
+	receiver := "to-tag"
+	if st.command() == "answer" {
+		receiver = "from-tag"
+	}
+	tag, _ := st.value(receiver).(string)
+	s.receiver = cmp.Or(tag, "callee") // the first offer names nobody
+}
+
+// behind tells the ports of own addresses apart that are printed as one: those of two parties, and of one party those of
+// candidates of another preference than the first. Each own address has a range of its own, so that their ports may be
+// equal by chance.
+func (s *symbols) behind(addr string, preference, first int) string {
+	if !s.masks[addr] {
+		return addr
+	}
+	addr += " to " + s.receiver
+	if preference != first {
+		addr += " of preference " + strconv.Itoa(preference)
+	}
+	return addr
 }
 
 // name is the symbol of a value of this kind.
@@ -76,8 +101,8 @@ func (s *symbols) port(addr, text string, rtcp bool) string {
 var lineForms = []*regexp.Regexp{
 	regexp.MustCompile(`^m=\S+ (?P<port>\d+)`),
 	regexp.MustCompile(`^a=rtcp:(?P<rtcp>\d+)`),
-	regexp.MustCompile(`^a=candidate:(?P<foundation>\S+) 1 \S+ \d+ (?P<address>\S+) (?P<port>\d+)(?: typ \S+)?(?: raddr \S+ rport (?P<port>\d+))?`),
-	regexp.MustCompile(`^a=candidate:(?P<foundation>\S+) 2 \S+ \d+ (?P<address>\S+) (?P<rtcp>\d+)(?: typ \S+)?(?: raddr \S+ rport (?P<rtcp>\d+))?`),
+	regexp.MustCompile(`^a=candidate:(?P<foundation>\S+) 1 \S+ (?P<priority>\d+) (?P<address>\S+) (?P<port>\d+)(?: typ \S+)?(?: raddr \S+ rport (?P<port>\d+))?`),
+	regexp.MustCompile(`^a=candidate:(?P<foundation>\S+) 2 \S+ (?P<priority>\d+) (?P<address>\S+) (?P<rtcp>\d+)(?: typ \S+)?(?: raddr \S+ rport (?P<rtcp>\d+))?`),
 	regexp.MustCompile(`^a=crypto:\d+ \S+ inline:(?P<key>[^| ]+)`),
 	regexp.MustCompile(`^a=ice-ufrag:(?P<ufrag>\S+)`),
 	regexp.MustCompile(`^a=ice-pwd:(?P<pwd>\S+)`),
@@ -88,8 +113,10 @@ var lineForms = []*regexp.Regexp{
 	regexp.MustCompile(`^s=(?P<software>(?:rtpengine|rtpsidecar)\S*)$`),
 }
 
-// line replaces the random parts of one SDP line; addr is the address of its section's c= line.
-func (s *symbols) line(line, addr string) string {
+// line replaces the random parts of one SDP line; addr is the address of its section's c= line, first the preference of
+// its first candidate.
+func (s *symbols) line(line, addr string, first int) string {
+	preference := first
 	for _, re := range lineForms {
 		at := re.FindStringSubmatchIndex(line)
 		if at == nil {
@@ -102,12 +129,16 @@ func (s *symbols) line(line, addr string) string {
 				continue
 			}
 			from, to := at[2*i], at[2*i+1]
-			if kind == "address" {
+			switch kind {
+			case "priority":
+				preference = localPreference(line[from:to])
+				continue
+			case "address":
 				addr = line[from:to]
 				continue
 			}
 			b.WriteString(line[last:from])
-			b.WriteString(s.value(kind, line[from:to], addr))
+			b.WriteString(s.value(kind, line[from:to], s.behind(addr, preference, first)))
 			last = to
 		}
 		b.WriteString(line[last:])
@@ -158,12 +189,26 @@ func (s *symbols) sections(body string) []section {
 	}
 	session := connection(out[0].Lines)
 	for i := range out {
-		addr := cmp.Or(connection(out[i].Lines), session)
+		addr, first := cmp.Or(connection(out[i].Lines), session), 0
+		if m := firstCandidate.FindStringSubmatch(strings.Join(out[i].Lines, "\n")); m != nil {
+			first = localPreference(m[1])
+		}
 		for k, line := range out[i].Lines {
-			out[i].Lines[k] = s.line(line, addr)
+			out[i].Lines[k] = s.line(line, addr, first)
 		}
 	}
 	return out
+}
+
+var firstCandidate = regexp.MustCompile(`(?m)^a=candidate:\S+ \S+ \S+ (\d+)`)
+
+// localPreference is what a candidate's priority tells of its address, RFC 8445 section 5.1.2.1.
+func localPreference(priority string) int {
+	n, err := strconv.Atoi(priority)
+	if err != nil {
+		return 0
+	}
+	return n >> 8 & 0xffff
 }
 
 // connection is the address of a section's c= line.

@@ -43,16 +43,6 @@ func (o *outcome) explained() bool {
 	return o.Err == nil && o.open() == 0 && (len(o.Diffs) > 0 || len(o.Applied) > 0)
 }
 
-// runTwice repeats a sequence that shows a difference: ports of two addresses that are equal by chance, with the address
-// hidden by media-address, look related to symbols. What is real stays.
-func runTwice(seq sequence, ours, peer *daemon.Daemon, rules []*rule, ordered bool) outcome {
-	out := run(seq, ours, peer, rules, ordered)
-	if out.Err == nil && out.open() > 0 {
-		out = run(seq, ours, peer, rules, ordered)
-	}
-	return out
-}
-
 // run sends one sequence to both daemons and compares, step by step.
 func run(seq sequence, ours, peer *daemon.Daemon, rules []*rule, ordered bool) outcome {
 	out := outcome{Seq: seq}
