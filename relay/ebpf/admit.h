@@ -127,6 +127,7 @@ global_function int admit(struct scratch *c, const struct flow *f)
 	struct state *s = find(f);
 	if (!s)
 		return UP;
+	c->gen = gen;
 
 	u8 policy = f->policy;
 	if (policy != SOURCE_IGNORE &&

@@ -9,5 +9,5 @@ if ! command -v clang-19 >/dev/null || ! command -v llvm-strip-19 >/dev/null; th
 fi
 GOPACKAGE=ebpf exec go tool bpf2go -cc clang-19 -strip llvm-strip-19 -target bpfel -output-dir "${1:-.}" \
 	-cflags "-O2 -mcpu=v3 -Wall -Wextra -Werror -Wno-unused-parameter -Wno-missing-field-initializers" \
-	-type flow_key -type flow -type sink -type transform -type state -type path -type guard \
+	-type flow_key -type flow -type sink -type transform -type state -type path -type guard -type ahead \
 	rtp rtp.c

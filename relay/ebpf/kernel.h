@@ -47,7 +47,7 @@ struct bpf_spin_lock {
 };
 
 enum { MAP_HASH = 1, MAP_ARRAY = 2, MAP_PERCPU_ARRAY = 6 };
-enum { NO_PREALLOC = 1 };
+enum { NO_PREALLOC = 1, MMAPABLE = 1 << 10 };
 enum { TC_NEXT = -1, TC_OK = 0, TC_SHOT = 2 }; /* TC_NEXT: the next program of this hook, or the stack */
 enum { XDP_DROP = 1, XDP_PASS = 2, XDP_TX = 3 };
 enum { CSUM_PSEUDO = 1 << 4, CSUM_KEEP_ZERO = 1 << 5 };

@@ -44,7 +44,8 @@ type Config struct {
 
 	Log *slog.Logger // nil: none
 
-	eager bool // flows do not wait for Start, for tests of single packets
+	eager   bool // flows do not wait for Start, for tests of single packets
+	noAhead bool // key stream is made by the test
 }
 
 // Status says what a table does.

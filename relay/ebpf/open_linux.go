@@ -50,15 +50,19 @@ func Open(cfg Config) (_ Table, err error) {
 		return nil, explain(err)
 	}
 	undo = append(undo, func() { t.objs.Close() })
+	if t.ahead, err = newAheads(t.objs.Aheads, !cfg.noAhead); err != nil {
+		return nil, fmt.Errorf("fast path: %w", err)
+	}
+	undo = append(undo, t.ahead.close)
 
 	nl, err := netlink.NewHandle(unix.NETLINK_ROUTE)
 	if err != nil {
 		return nil, fmt.Errorf("fast path: netlink: %w", err)
 	}
 	undo = append(undo, nl.Close)
-	t.paths = newPaths(nl)
+	t.paths = newPaths(nl, int(t.objs.Paths.MaxEntries()))
 	t.paths.put = func(id uint32, p *rtpPath) error { return t.objs.Paths.Put(id, p) }
-	t.paths.remove = func(id uint32) { _ = t.objs.Paths.Delete(id) }
+	t.paths.remove = func(id uint32) { _ = t.objs.Paths.Put(id, &rtpPath{}) }
 	t.attach = &attacher{nl: nl, log: cfg.Log, mode: mode, clsact: clsact, names: cfg.Interfaces, tc: t.objs.RelayTc, xdp: t.objs.RelayXdp,
 		at: make(map[int]*attachment)}
 	if clsact {
@@ -93,7 +97,8 @@ func (t *kernelTable) load(cfg *Config, xdp, clsact bool) error {
 	}
 	spec.Maps["flows"].MaxEntries = uint32(cfg.MaxFlows)
 	spec.Maps["states"].MaxEntries = uint32(cfg.MaxFlows)
-	spec.Maps["paths"].MaxEntries = uint32(cfg.MaxFlows * MaxSinks)
+	spec.Maps["paths"].MaxEntries = uint32(cfg.MaxFlows + MaxSinks)
+	spec.Maps["aheads"].MaxEntries = uint32(cfg.MaxFlows)
 	set := map[string]any{
 		"te": tables, "guard_rate": uint32(cfg.FloodGuard), "port_min": cfg.PortMin, "port_max": cfg.PortMax,
 		"pulse_ns": uint64(0), "csum_v6": uint64(0),

@@ -23,6 +23,7 @@ type paths struct {
 	byPair     map[pair]*path
 	byID       map[uint32]*path
 	lastID     uint32
+	most       int // ids are below
 	links      map[int]netlink.Link
 	neighbours map[neighbour]lladdr
 }
@@ -58,8 +59,8 @@ const (
 	pathLocal
 )
 
-func newPaths(nl *netlink.Handle) *paths {
-	return &paths{nl: nl, byPair: make(map[pair]*path), byID: make(map[uint32]*path),
+func newPaths(nl *netlink.Handle, most int) *paths {
+	return &paths{nl: nl, most: most, byPair: make(map[pair]*path), byID: make(map[uint32]*path),
 		links: make(map[int]netlink.Link), neighbours: make(map[neighbour]lladdr)}
 }
 
@@ -67,7 +68,11 @@ func newPaths(nl *netlink.Handle) *paths {
 func (ps *paths) acquire(k pair) (uint32, error) {
 	p := ps.byPair[k]
 	if p == nil {
-		for ps.lastID++; ps.lastID == 0 || ps.byID[ps.lastID] != nil; ps.lastID++ {
+		if len(ps.byID) >= ps.most {
+			return 0, ErrFull
+		}
+		next := func() { ps.lastID = (ps.lastID + 1) % uint32(ps.most) } // a program that runs may have an id of late
+		for next(); ps.byID[ps.lastID] != nil; next() {
 		}
 		p = &path{pair: k, id: ps.lastID}
 		ps.resolve(p)

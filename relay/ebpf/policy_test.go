@@ -187,14 +187,23 @@ func TestErrorsOfPut(t *testing.T) {
 	if len(table.free) != 3 || len(table.paths.byID) != 0 || len(table.paths.byPair) != 0 {
 		t.Errorf("%d slots, %d paths", len(table.free), len(table.paths.byID))
 	}
-	for name, m := range map[string]*ebpf.Map{"flows": table.objs.Flows, "paths": table.objs.Paths} {
-		it, n := m.Iterate(), 0
-		var k, v []byte
-		for it.Next(&k, &v) {
-			n++
-		}
-		if n != 0 {
-			t.Errorf("%d entries left in %s", n, name)
+	it, n := table.objs.Flows.Iterate(), 0
+	var k, v []byte
+	for it.Next(&k, &v) {
+		n++
+	}
+	if n != 0 {
+		t.Errorf("%d entries left in flows", n)
+	}
+	var paths []rtpPath
+	var cursor ebpf.MapBatchCursor
+	paths = make([]rtpPath, table.objs.Paths.MaxEntries())
+	if _, err := table.objs.Paths.BatchLookup(&cursor, make([]uint32, len(paths)), paths, nil); err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
+		t.Fatal(err)
+	}
+	for id, p := range paths {
+		if p != (rtpPath{}) {
+			t.Errorf("path %d is left: %+v", id, p)
 		}
 	}
 	if err := table.Close(); err != nil {

@@ -208,8 +208,15 @@ func TestAgainstGo(t *testing.T) {
 						t.Fatal(err)
 					}
 				}
+				hitsBefore := map[uint32]uint64{}
+				for _, r := range table.flows[key].rings {
+					hitsBefore[r.id] = table.ahead.rings[r.id].Hits
+				}
 				seen := map[Verdict]int{}
 				for n := range 2500 {
+					if n%(i%3+2) == 0 {
+						table.ahead.fill() // so that some packets find their key stream and some do not
+					}
 					payload := s.next()
 					d := datagram{from: peer, to: local, payload: payload, noChecksum: !tt.v6in && !tt.v6out && n%7 == 0}
 					if n%50 == 0 {
@@ -222,6 +229,11 @@ func TestAgainstGo(t *testing.T) {
 				}
 				if seen[Sent] < 1200 || seen[Up] < 50 {
 					t.Errorf("verdicts %v", seen)
+				}
+				for _, r := range table.flows[key].rings {
+					if hits := table.ahead.rings[r.id].Hits - hitsBefore[r.id]; hits < 300 || hits > uint64(seen[Sent]) {
+						t.Errorf("%d packets of %d found key stream", hits, seen[Sent])
+					}
 				}
 				got, err := table.Delete(key)
 				if err != nil {

@@ -13,6 +13,20 @@ import (
 	"github.com/cilium/ebpf"
 )
 
+type rtpAhead struct {
+	_    structs.HostLayout
+	Last uint64
+	Hits uint64
+	Pad  [6]uint64
+	At   [8]struct {
+		_      structs.HostLayout
+		Tag    uint64
+		Blocks uint32
+		Pad    uint32
+		Key    [22]uint64
+	}
+}
+
 type rtpFlow struct {
 	_        structs.HostLayout
 	Slot     uint32
@@ -28,7 +42,6 @@ type rtpFlow struct {
 	Pts      [2]uint64
 	In       rtpTransform
 	Sinks    [8]rtpSink
-	_        [4]byte
 }
 
 type rtpFlowKey struct {
@@ -61,11 +74,12 @@ type rtpPath struct {
 
 type rtpScratch struct {
 	_         structs.HostLayout
+	W         [40]uint64
 	H         [5]uint32
-	W         [16]uint32
 	Iv        [4]uint32
 	Counter   uint32
 	Early     [5]uint32
+	Gen       uint32
 	Ssrc      uint32
 	Timestamp uint32
 	Len       uint32
@@ -90,6 +104,7 @@ type rtpScratch struct {
 	Skip      uint32
 	Verdict   uint32
 	Tag       [3]uint32
+	_         [4]byte
 	Index     [8]uint64
 	Head      [64]uint8
 	B         [8704]uint8
@@ -164,12 +179,14 @@ type rtpTransform struct {
 	Rounds uint8
 	TagLen uint8
 	Pad    uint8
+	Ahead  uint32
 }
 
 // Names of all BPF objects in the ELF.
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
+	rtpMapAheads      = "aheads"
 	rtpMapFlows       = "flows"
 	rtpMapGuards      = "guards"
 	rtpMapPaths       = "paths"
@@ -240,6 +257,7 @@ type rtpProgramSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type rtpMapSpecs struct {
+	Aheads    *ebpf.MapSpec `ebpf:"aheads"`
 	Flows     *ebpf.MapSpec `ebpf:"flows"`
 	Guards    *ebpf.MapSpec `ebpf:"guards"`
 	Paths     *ebpf.MapSpec `ebpf:"paths"`
@@ -280,6 +298,7 @@ func (o *rtpObjects) Close() error {
 //
 // It can be passed to loadRtpObjects or ebpf.CollectionSpec.LoadAndAssign.
 type rtpMaps struct {
+	Aheads    *ebpf.Map `ebpf:"aheads"`
 	Flows     *ebpf.Map `ebpf:"flows"`
 	Guards    *ebpf.Map `ebpf:"guards"`
 	Paths     *ebpf.Map `ebpf:"paths"`
@@ -290,6 +309,7 @@ type rtpMaps struct {
 
 func (m *rtpMaps) Close() error {
 	return _RtpClose(
+		m.Aheads,
 		m.Flows,
 		m.Guards,
 		m.Paths,

@@ -26,13 +26,16 @@ struct transform {
 	u8 rounds; /* 10, 12 or 14; 0: not encrypted */
 	u8 tag_len; /* 4 or 10 */
 	u8 pad;
+	u32 ahead; /* its ring in aheads, plus 1; 0: none */
 };
 
 /* What a CPU works on. One packet at a time: nothing interrupts a program on its CPU but what never runs one. */
 struct scratch {
-	u32 h[5], w[16]; /* SHA-1: state and message schedule */
+	u64 w[40]; /* SHA-1: message schedule, two words each */
+	u32 h[5];
 	u32 iv[4]; /* counter block, big-endian words */
 	u32 counter, early[5]; /* see aes_begin */
+	u32 gen; /* of the flow */
 
 	/* the packet as received, network order where it says so */
 	u32 ssrc, timestamp;
@@ -160,6 +163,62 @@ global_function int aes_block(struct scratch *c, const struct transform *t, u32 
 }
 
 /*
+ * Key stream that userspace has computed ahead, for the packets that come next. A stretch belongs to userspace while its
+ * tag is 0, to a program while that is STRETCH_TAKEN, and else to whoever changes the tag first.
+ */
+enum { AHEAD = 8, AHEAD_BLOCKS = 11, STRETCH_TAKEN = 1 };
+
+struct stretch {
+	u64 tag;    /* generation of the flow, and the index modulo 2^32 */
+	u32 blocks; /* as many are there */
+	u32 pad;
+	u64 key[2 * AHEAD_BLOCKS];
+};
+
+struct ahead {
+	u64 last; /* index of the newest packet times 256, and how many blocks it needed */
+	u64 hits;
+	u64 pad[6];
+	struct stretch at[AHEAD]; /* by index modulo AHEAD */
+};
+
+struct {
+	map_uint(type, MAP_ARRAY);
+	map_uint(map_flags, MMAPABLE);
+	map_type(key, u32);
+	map_type(value, struct ahead);
+	map_uint(max_entries, 1024);
+} aheads SEC(".maps");
+
+/* apply XORs len bytes with what of their key stream is there, and returns how many blocks that were. */
+global_function u32 apply(struct scratch *c, u32 ring, u64 index, u32 fromto, u32 len)
+{
+	if (!c)
+		return 0;
+	struct ahead *a = bpf_map_lookup_elem(&aheads, &ring);
+	if (!a)
+		return 0;
+	u32 blocks = (len + 15) / 16, from = fromto & 0xffff, to = fromto >> 16;
+	a->last = index << 8 | (blocks & 255);
+	struct stretch *s = &a->at[index & (AHEAD - 1)];
+	u64 tag = (u64)c->gen << 32 | (u32)index;
+	if (s->tag != tag || __sync_val_compare_and_swap(&s->tag, tag, STRETCH_TAKEN) != tag)
+		return 0;
+	if (blocks > s->blocks)
+		blocks = s->blocks;
+	for (u32 i = 0; i < AHEAD_BLOCKS; i++) {
+		if (i >= blocks)
+			break;
+		u64 *x = at(c, from + i * 16), *y = at(c, to + i * 16);
+		y[0] = x[0] ^ s->key[2 * i];
+		y[1] = x[1] ^ s->key[2 * i + 1];
+	}
+	a->hits++;
+	__sync_lock_test_and_set(&s->tag, 0);
+	return blocks > AHEAD_BLOCKS ? AHEAD_BLOCKS : blocks;
+}
+
+/*
  * crypt encrypts or decrypts len bytes from from to to under the packet index. Up to 15 bytes behind the end of to are
  * overwritten. Source: RFC 3711 section 4.1.1.
  */
@@ -167,6 +226,12 @@ global_function int crypt(struct scratch *c, const struct transform *t, u64 inde
 {
 	if (!c || !t)
 		return -1;
+	u32 done = 0;
+	if (t->ahead) {
+		done = apply(c, t->ahead - 1, index, fromto, len);
+		if (done * 16 >= len)
+			return 0;
+	}
 	c->iv[0] = t->salt[0];
 	c->iv[1] = t->salt[1] ^ c->ssrc;
 	c->iv[2] = t->salt[2] ^ (u32)(index >> 16);
@@ -174,6 +239,8 @@ global_function int crypt(struct scratch *c, const struct transform *t, u64 inde
 	aes_begin(c, t);
 	u32 from = fromto & 0xffff, to = fromto >> 16;
 	for (u32 i = 0; i < MAX_PAYLOAD / 16; i++) {
+		if (i < done)
+			continue;
 		if (i * 16 >= len)
 			break;
 		aes_block(c, t, from + i * 16, to + i * 16, i);
@@ -183,43 +250,67 @@ global_function int crypt(struct scratch *c, const struct transform *t, u64 inde
 
 #define ROL(x, n) ((x) << (n) | (x) >> (32 - (n)))
 
-/* SHA_STEP takes the function and the constant of the round, and the word of the message schedule. The schedule stays in
- * memory: the compiler would take it onto a stack of which there are 512 bytes for all functions together. */
+/*
+ * SHA_STEP takes the function and the constant of the round, and the word of the message schedule. What depends on the
+ * round before, a, is added last: the others are ready by then.
+ */
 #define SHA_STEP(f, k, word)                                                                                           \
 	do {                                                                                                           \
-		u32 x_ = ROL(a, 5) + (f) + e + (k) + (word);                                                           \
+		u32 x_ = e + (k) + (u32)(word) + (f);                                                                  \
+		asm volatile("" : "+r"(x_)::"memory");                                                                 \
+		x_ += ROL(a, 5);                                                                                       \
 		e = d, d = cc, cc = ROL(b, 30), b = a, a = x_;                                                         \
-		asm volatile("" ::: "memory");                                                                         \
 	} while (0)
 
-#define SHA_WORD(n)                                                                                                    \
-	(c->w[(n) & 15] = ROL(c->w[((n) + 13) & 15] ^ c->w[((n) + 8) & 15] ^ c->w[((n) + 2) & 15] ^ c->w[(n) & 15], 1))
+#define SHA_WORD(n) (w[n] = ROL(w[(n) - 3] ^ w[(n) - 8] ^ w[(n) - 14] ^ w[(n) - 16], 1))
+
+/*
+ * SHA_PAIR is two words at once, number n and the next, of which n is even and at least 32: each word is also
+ * that of 6, 16, 28 and 32 before, turned by two.
+ */
+#define SHA_PAIR(n)                                                                                                    \
+	({                                                                                                             \
+		u64 p_ = w2[(n) / 2 - 3] ^ w2[(n) / 2 - 8] ^ w2[(n) / 2 - 14] ^ w2[(n) / 2 - 16];                       \
+		u64 q_ = p_ >> 30 & 0x0000000300000003;                                                                \
+		p_ = p_ << 2 ^ q_ ^ q_ << 32;                                                                          \
+		w2[(n) / 2] = p_;                                                                                      \
+	})
+
+#define CHOOSE (d ^ (b & (cc ^ d)))
+#define PARITY (b ^ cc ^ d)
+#define MAJORITY ((b & cc) | (d & (b | cc)))
+
+#define SHA_STEPS(from, to, f, k)                                                                                      \
+	_Pragma("unroll") for (int i = from; i < to; i += 2)                                                           \
+	{                                                                                                              \
+		u64 p_ = SHA_PAIR(i);                                                                                  \
+		SHA_STEP(f, k, p_);                                                                                    \
+		SHA_STEP(f, k, p_ >> 32);                                                                              \
+	}
 
 /* sha1_block takes the 64 bytes at off into c->h. Source: FIPS 180-4 section 6.1. */
 global_function int sha1_block(struct scratch *c, u32 off)
 {
 	if (!c)
 		return -1;
-	u32 *src = at(c, off);
+	u32 *src = at(c, off), *w = (u32 *)c->w;
+	u64 *w2 = c->w;
 	u32 a = c->h[0], b = c->h[1], cc = c->h[2], d = c->h[3], e = c->h[4];
 #pragma unroll
 	for (int i = 0; i < 16; i++) {
 		u32 word = ntohl(src[i]);
-		c->w[i] = word;
-		SHA_STEP(d ^ (b & (cc ^ d)), 0x5a827999, word);
+		w[i] = word;
+		SHA_STEP(CHOOSE, 0x5a827999, word);
 	}
 #pragma unroll
 	for (int i = 16; i < 20; i++)
-		SHA_STEP(d ^ (b & (cc ^ d)), 0x5a827999, SHA_WORD(i));
+		SHA_STEP(CHOOSE, 0x5a827999, SHA_WORD(i));
 #pragma unroll
-	for (int i = 20; i < 40; i++)
-		SHA_STEP(b ^ cc ^ d, 0x6ed9eba1, SHA_WORD(i));
-#pragma unroll
-	for (int i = 40; i < 60; i++)
-		SHA_STEP((b & cc) | (d & (b | cc)), 0x8f1bbcdc, SHA_WORD(i));
-#pragma unroll
-	for (int i = 60; i < 80; i++)
-		SHA_STEP(b ^ cc ^ d, 0xca62c1d6, SHA_WORD(i));
+	for (int i = 20; i < 32; i++)
+		SHA_STEP(PARITY, 0x6ed9eba1, SHA_WORD(i));
+	SHA_STEPS(32, 40, PARITY, 0x6ed9eba1)
+	SHA_STEPS(40, 60, MAJORITY, 0x8f1bbcdc)
+	SHA_STEPS(60, 80, PARITY, 0xca62c1d6)
 	c->h[0] += a, c->h[1] += b, c->h[2] += cc, c->h[3] += d, c->h[4] += e;
 	return 0;
 }

@@ -106,8 +106,7 @@ struct {
 } states SEC(".maps");
 
 struct {
-	map_uint(type, MAP_HASH);
-	map_uint(map_flags, NO_PREALLOC);
+	map_uint(type, MAP_ARRAY);
 	map_type(key, u32);
 	map_type(value, struct path);
 	map_uint(max_entries, 1024);

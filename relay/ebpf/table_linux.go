@@ -25,6 +25,7 @@ type kernelTable struct {
 	log   *slog.Logger
 	eager bool // Config.eager
 	watch *watcher
+	ahead *aheads
 
 	mu     sync.Mutex
 	closed bool
@@ -40,6 +41,7 @@ type entry struct {
 	sources []slot
 	order   []int // sink of the kernel -> sink of the action
 	paths   []uint32
+	rings   []*ring
 }
 
 // slot is where the state of one source is.
@@ -140,7 +142,7 @@ func (t *kernelTable) compile(e *entry, act *Action) (*rtpFlow, error) {
 }
 
 // install puts each source's state and then its flow into the maps.
-func (t *kernelTable) install(key FlowKey, e *entry, act *Action, f *rtpFlow) error {
+func (t *kernelTable) install(key FlowKey, e *entry, act *Action, f *rtpFlow) (err error) {
 	for i := range act.Sources {
 		s := &act.Sources[i]
 		if t.gen++; t.gen == 0 {
@@ -164,11 +166,29 @@ func (t *kernelTable) install(key FlowKey, e *entry, act *Action, f *rtpFlow) er
 			return fmt.Errorf("state: %w", err)
 		}
 		f.Slot, f.Gen = sl.index, sl.gen
+		if f.In.Ahead, err = t.makeAhead(e, act.In, sl); err != nil {
+			return err
+		}
+		for k, j := range e.order {
+			if f.Sinks[k].Out.Ahead, err = t.makeAhead(e, act.Sinks[j].Out, sl); err != nil {
+				return err
+			}
+		}
 		if err := t.objs.Flows.Update(flowKey(key, s.SSRC), f, ebpf.UpdateNoExist); err != nil {
 			return fmt.Errorf("flow: %w", err)
 		}
 	}
 	return nil
+}
+
+// makeAhead is the ring of p for the source in s, as the program has it.
+func (t *kernelTable) makeAhead(e *entry, p srtp.Params, s slot) (uint32, error) {
+	r, err := t.ahead.acquire(p, s.ssrc, s.gen)
+	if err != nil || r == nil {
+		return 0, err
+	}
+	e.rings = append(e.rings, r)
+	return r.id + 1, nil
 }
 
 // drop undoes what Put has done, and is what Delete does before it reads the state.
@@ -186,6 +206,9 @@ func (t *kernelTable) drop(key FlowKey, e *entry) {
 	}
 	for _, id := range e.paths {
 		t.paths.release(id)
+	}
+	for _, r := range e.rings {
+		t.ahead.release(r)
 	}
 }
 
@@ -353,6 +376,7 @@ func (t *kernelTable) Close() error {
 	clear(t.flows)
 	t.mu.Unlock()
 	t.watch.close()
+	t.ahead.close()
 	t.paths.nl.Close()
 	return t.objs.Close()
 }
