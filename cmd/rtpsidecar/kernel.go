@@ -31,7 +31,7 @@ func openTable(s *settings, log *slog.Logger) (ebpf.Table, error) {
 	if s.kernel == "off" {
 		return nil, nil
 	}
-	table, err := ebpf.Open(ebpf.Config{Interfaces: s.kernelInterfaces, Log: log})
+	table, err := ebpf.Open(ebpf.Config{Interfaces: s.kernelInterfaces, KernelAES: s.kernelAES == "kernel", Log: log})
 	switch {
 	case err == nil:
 		st := table.Status()

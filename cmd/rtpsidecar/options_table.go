@@ -131,6 +131,9 @@ var mediaOptions = []option{
 		into: func(s *settings) any { return &s.kernel }},
 	{name: "kernel-interface", kind: list, arg: "NAME", help: "network interfaces where media arrives; default: all with an address",
 		into: func(s *settings) any { return &s.kernelInterfaces }},
+	{name: "kernel-aes", kind: text, arg: "table|kernel", def: "table",
+		help: "AES of media in the kernel: tables, which are faster, or the kernel's own code (Linux 6.11), which gives nothing away by its timing",
+		into: func(s *settings) any { return &s.kernelAES }},
 }
 
 var logOptions = []option{

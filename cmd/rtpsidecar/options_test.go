@@ -111,6 +111,8 @@ func TestParseArgs(t *testing.T) {
 		{"kernel beats table", "--kernel=require --table=-1 --kernel-interface=eth0 --kernel-interface eth1", func(s *settings) bool {
 			return s.kernel == "require" && slices.Equal(s.kernelInterfaces, []string{"eth0", "eth1"})
 		}},
+		{"AES by tables", "", func(s *settings) bool { return s.kernelAES == "table" }},
+		{"AES of the kernel", "--kernel-aes=kernel", func(s *settings) bool { return s.kernelAES == "kernel" }},
 		{"kernel off", "--kernel=off --table=0 -F", func(s *settings) bool { return s.kernel == "off" }},
 		{"profiles", "--dtls-strict-profiles", func(s *settings) bool { return s.engine.StrictProfiles }},
 		{"CPUs", "--media-cpus=3,0-1", func(s *settings) bool { return s.check() == nil && slices.Equal(s.engine.CPUs, []int{3, 0, 1}) }},
@@ -152,6 +154,7 @@ func TestParseArgsErrors(t *testing.T) {
 		{"tos out of range", "--tos 256", "tos: 256"},
 		{"log level", "-L 8", "log-level: 8"},
 		{"kernel", "--kernel=maybe", `kernel: "maybe" is none of`},
+		{"AES of the kernel", "--kernel-aes=yes", `kernel-aes: "yes" is none of`},
 		{"mos", "--mos=AQ", `mos: "AQ" is none of`},
 		{"mos both", "--mos=CQ --mos=LQ", "exclude each other"},
 		{"learning", "--endpoint-learning=x", `endpoint-learning: "x" is none of`},

@@ -50,6 +50,7 @@ type settings struct {
 	noFallback       bool
 	kernel           string
 	kernelInterfaces []string
+	kernelAES        string
 	mos              []string
 
 	logStderr                       bool
@@ -131,6 +132,7 @@ func (s *settings) check() error {
 	oneOf("endpoint-learning", s.learning, "heuristic", "delayed", "immediate", "off")
 	oneOf("homer-protocol", s.homerProtocol, "udp", "tcp")
 	oneOf("kernel", s.kernel, "auto", "off", "require")
+	oneOf("kernel-aes", s.kernelAES, "table", "kernel")
 	oneOf("log-format", s.logFormat, "default", "parsable", "json")
 	oneOf("dtls-cert-cipher", s.engine.CertCipher, "prime256v1", "RSA")
 	for _, word := range s.mos {

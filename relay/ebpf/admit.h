@@ -178,7 +178,8 @@ global_function int admit(struct scratch *c, const struct flow *f)
 		}
 		if (f->in.rounds) {
 			u32 off = IN + c->head_len;
-			crypt(c, &f->in, index, off | off << 16, c->plain_len - c->head_len);
+			if (crypt(c, &f->in, index, off | off << 16, c->plain_len - c->head_len))
+				goto up;
 		}
 	}
 

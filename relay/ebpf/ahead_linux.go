@@ -99,7 +99,7 @@ func (a *aheads) run() {
 // acquire is a ring for what p encrypts or decrypts of one SSRC in the flow of that generation; nil: there is none left,
 // or nothing to encrypt.
 func (a *aheads) acquire(p srtp.Params, ssrc, gen uint32) (*ring, error) {
-	if p.Suite == nil || p.Suite.Cipher != srtp.AESCM || p.UnencryptedRTP {
+	if !encrypts(p) {
 		return nil, nil
 	}
 	keys, err := p.SessionKeys()
@@ -164,7 +164,8 @@ func (a *aheads) fill() bool {
 	}
 }
 
-// fill makes key stream for the packets behind the newest one.
+// fill makes key stream for the packets behind the newest one. Tags come last, all together: each waits until what was
+// written before has reached the other processors.
 func (r *ring) fill(a *rtpAhead) {
 	last := atomic.LoadUint64(&a.Last)
 	if last == r.last {
@@ -172,6 +173,7 @@ func (r *ring) fill(a *rtpAhead) {
 	}
 	r.last = last
 	blocks := min(int(last&0xff), aheadBlocks)
+	var tags [stretches]uint64
 	for index := last>>8 + 1; index <= last>>8+uint64(stretches); index++ {
 		i := index % uint64(stretches)
 		if made := r.made[i]; made > index && made-index < 1<<15 {
@@ -181,16 +183,21 @@ func (r *ring) fill(a *rtpAhead) {
 		if !claim(&s.Tag) {
 			continue
 		}
-		hi, lo := r.hi, r.lo^index<<16
+		lo := r.lo ^ index<<16
 		key := (*[aheadBlocks * aes.BlockSize]byte)(unsafe.Pointer(&s.Key))
 		for j := range blocks {
 			k := key[j*aes.BlockSize:][:aes.BlockSize]
-			binary.BigEndian.PutUint64(k, hi)
+			binary.BigEndian.PutUint64(k, r.hi)
 			binary.BigEndian.PutUint64(k[8:], lo|uint64(j))
 			r.block.Encrypt(k, k)
 		}
 		s.Blocks = uint32(blocks)
 		r.made[i] = index + 1
-		atomic.StoreUint64(&s.Tag, uint64(r.gen)<<32|uint64(uint32(index)))
+		tags[i] = uint64(r.gen)<<32 | uint64(uint32(index))
+	}
+	for i, tag := range tags {
+		if tag != 0 {
+			atomic.StoreUint64(&a.At[i].Tag, tag)
+		}
 	}
 }

@@ -14,6 +14,14 @@ import (
 // TestAhead has the program find every state that a stretch of key stream can be in. All packets have to come out right,
 // whether it served or not.
 func TestAhead(t *testing.T) {
+	t.Run("table", func(t *testing.T) { testAhead(t, Config{Mode: ModeXDP, noAhead: true}) })
+	t.Run("kernel", func(t *testing.T) {
+		needKernelAES(t)
+		testAhead(t, Config{Mode: ModeXDP, KernelAES: true, noAhead: true})
+	})
+}
+
+func testAhead(t *testing.T, cfg Config) {
 	const start, size = 1000, 160
 	fill := func(a *aheads, r *ring) { a.fill() }
 	tests := []struct {
@@ -44,7 +52,7 @@ func TestAhead(t *testing.T) {
 		{name: "behind a gap", size: size, prepare: fill, gap: uint64(stretches)},
 		{name: "all was made", size: size, prepare: func(a *aheads, r *ring) { fill(a, r); r.last = 0; fill(a, r) }, hits: 1},
 	}
-	table := benchTable(t, Config{Mode: ModeXDP, noAhead: true})
+	table := benchTable(t, cfg)
 	for _, suite := range []string{"AES_CM_128_HMAC_SHA1_80", "AES_256_CM_HMAC_SHA1_32"} {
 		for _, decrypt := range []bool{false, true} {
 			for i, tt := range tests {

@@ -19,7 +19,7 @@ func TestGenerated(t *testing.T) {
 	if out, err := exec.Command("sh", "generate.sh", dir).CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	for _, name := range []string{"rtp_bpfel.o", "rtp_bpfel.go"} {
+	for _, name := range []string{"rtp_bpfel.o", "rtp_bpfel.go", "aes_bpfel.o", "aes_bpfel.go"} {
 		want, err := os.ReadFile(filepath.Join(dir, name))
 		if err != nil {
 			t.Fatal(err)

@@ -77,6 +77,15 @@ func needMode(t testing.TB, mode Mode) {
 	}
 }
 
+// needKernelAES skips where the kernel has no AES for programs.
+func needKernelAES(t testing.TB) {
+	t.Helper()
+	needBPF(t)
+	if err := kernelAES(); err != nil {
+		t.Skip("NO AES HERE: ", err)
+	}
+}
+
 // run runs commands, one a line, in the thread's namespace.
 func run(t testing.TB, lines string) {
 	t.Helper()
@@ -119,6 +128,9 @@ func benchTable(t testing.TB, cfg Config) *kernelTable {
 	cfg.Interfaces = []string{"absent0"}
 	cfg.eager = true
 	table, err := Open(cfg)
+	if cfg.KernelAES && errors.Is(err, ErrUnsupported) {
+		t.Skip("NO AES HERE: ", err)
+	}
 	if err != nil {
 		t.Fatal(err)
 	}

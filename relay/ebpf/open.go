@@ -42,6 +42,10 @@ type Config struct {
 	FloodGuard       int
 	PortMin, PortMax uint16
 
+	// KernelAES has the kernel's own AES encrypt what is not ready, instead of the program with tables, whose place in the
+	// caches could tell a neighbour on the same core about keys. Kernel 6.11.
+	KernelAES bool
+
 	Log *slog.Logger // nil: none
 
 	eager   bool // flows do not wait for Start, for tests of single packets

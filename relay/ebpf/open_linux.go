@@ -46,10 +46,10 @@ func Open(cfg Config) (_ Table, err error) {
 		}
 	}
 	clsact := mode == ModeClsact || mode == ModeXDP && !haveTCX()
+	undo = append(undo, func() { t.contexts.close(); t.objs.Close() })
 	if err := t.load(&cfg, mode == ModeXDP, clsact); err != nil {
 		return nil, explain(err)
 	}
-	undo = append(undo, func() { t.objs.Close() })
 	if t.ahead, err = newAheads(t.objs.Aheads, !cfg.noAhead); err != nil {
 		return nil, fmt.Errorf("fast path: %w", err)
 	}
@@ -91,17 +91,29 @@ func Open(cfg Config) (_ Table, err error) {
 
 // load puts maps and programs into the kernel.
 func (t *kernelTable) load(cfg *Config, xdp, clsact bool) error {
-	spec, err := loadRtp()
+	load := loadRtp
+	if cfg.KernelAES {
+		if err := kernelAES(); err != nil {
+			return err
+		}
+		load = loadAes
+	}
+	spec, err := load()
 	if err != nil {
 		return err
 	}
-	spec.Maps["flows"].MaxEntries = uint32(cfg.MaxFlows)
-	spec.Maps["states"].MaxEntries = uint32(cfg.MaxFlows)
-	spec.Maps["paths"].MaxEntries = uint32(cfg.MaxFlows + MaxSinks)
-	spec.Maps["aheads"].MaxEntries = uint32(cfg.MaxFlows)
+	for name, n := range map[string]int{"flows": cfg.MaxFlows, "states": cfg.MaxFlows, "paths": cfg.MaxFlows + MaxSinks,
+		"aheads": cfg.MaxFlows, "contexts": 2 * cfg.MaxFlows} {
+		if m := spec.Maps[name]; m != nil {
+			m.MaxEntries = uint32(n)
+		}
+	}
 	set := map[string]any{
-		"te": tables, "guard_rate": uint32(cfg.FloodGuard), "port_min": cfg.PortMin, "port_max": cfg.PortMax,
+		"guard_rate": uint32(cfg.FloodGuard), "port_min": cfg.PortMin, "port_max": cfg.PortMax,
 		"pulse_ns": uint64(0), "csum_v6": uint64(0),
+	}
+	if !cfg.KernelAES {
+		set["te"] = tables
 	}
 	if clsact {
 		set["pulse_ns"] = uint64(pulseLimit)
@@ -117,20 +129,25 @@ func (t *kernelTable) load(cfg *Config, xdp, clsact bool) error {
 	}
 	if !xdp {
 		delete(spec.Programs, "relay_xdp")
-		var some struct {
-			rtpMaps
-			RelayTc    *ebpf.Program `ebpf:"relay_tc"`
-			RelayClose *ebpf.Program `ebpf:"relay_close"`
-			RelayStart *ebpf.Program `ebpf:"relay_start"`
-		}
-		if err := spec.LoadAndAssign(&some, nil); err != nil {
-			return err
-		}
-		t.objs.rtpMaps, t.objs.RelayTc = some.rtpMaps, some.RelayTc
-		t.objs.RelayClose, t.objs.RelayStart = some.RelayClose, some.RelayStart
+	}
+	all, err := ebpf.NewCollection(spec)
+	if err != nil {
+		return err
+	}
+	defer all.Close()
+	if err := all.Assign(&t.objs.rtpMaps); err != nil {
+		return err
+	}
+	t.objs.RelayTc, t.objs.RelayXdp = all.DetachProgram("relay_tc"), all.DetachProgram("relay_xdp")
+	t.objs.RelayClose, t.objs.RelayStart = all.DetachProgram("relay_close"), all.DetachProgram("relay_start")
+	if !cfg.KernelAES {
 		return nil
 	}
-	return spec.LoadAndAssign(&t.objs, nil)
+	t.contexts = &contexts{}
+	if err := all.Assign(t.contexts); err != nil {
+		return err
+	}
+	return t.contexts.start()
 }
 
 // haveTCX reports whether the kernel has TCX links.
@@ -143,6 +160,9 @@ func haveTCX() bool {
 func explain(err error) error {
 	if missing := missingCapabilities(); len(missing) > 0 && (errors.Is(err, unix.EPERM) || errors.Is(err, unix.EACCES)) {
 		return fmt.Errorf("%w; missing: %s: %w", ErrPermission, strings.Join(missing, ", "), err)
+	}
+	if errors.Is(err, ErrUnsupported) {
+		return err
 	}
 	if errors.Is(err, ebpf.ErrNotSupported) {
 		return fmt.Errorf("%w: %w", ErrUnsupported, err)

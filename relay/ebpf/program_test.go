@@ -135,7 +135,15 @@ func (s *sender) make(index uint64) []byte {
 }
 
 // TestAgainstGo sends long random streams through the program and the model, and compares every packet, byte for byte.
-func TestAgainstGo(t *testing.T) {
+func TestAgainstGo(t *testing.T) { againstGo(t, Config{Mode: ModeXDP}) }
+
+// TestKernelAES is TestAgainstGo with the kernel's AES.
+func TestKernelAES(t *testing.T) {
+	needKernelAES(t)
+	againstGo(t, Config{Mode: ModeXDP, KernelAES: true})
+}
+
+func againstGo(t *testing.T, cfg Config) {
 	const sha80, sha32 = "AES_CM_128_HMAC_SHA1_80", "AES_CM_128_HMAC_SHA1_32"
 	remap := new([128]uint8)
 	for i := range remap {
@@ -174,7 +182,7 @@ func TestAgainstGo(t *testing.T) {
 		{name: "raw", raw: true},
 		{name: "raw but verified", in: sha80, raw: true},
 	}
-	table := benchTable(t, Config{Mode: ModeXDP})
+	table := benchTable(t, cfg)
 	for i, tt := range tests {
 		for j, h := range hooks {
 			t.Run(h.name+" "+tt.name, func(t *testing.T) {

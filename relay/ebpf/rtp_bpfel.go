@@ -42,6 +42,7 @@ type rtpFlow struct {
 	Pts      [2]uint64
 	In       rtpTransform
 	Sinks    [8]rtpSink
+	_        [4]byte
 }
 
 type rtpFlowKey struct {
@@ -170,16 +171,17 @@ type rtpState struct {
 }
 
 type rtpTransform struct {
-	_      structs.HostLayout
-	Rk     [60]uint32
-	Inner  [5]uint32
-	Outer  [5]uint32
-	Salt   [4]uint32
-	On     uint8
-	Rounds uint8
-	TagLen uint8
-	Pad    uint8
-	Ahead  uint32
+	_       structs.HostLayout
+	Rk      [60]uint32
+	Inner   [5]uint32
+	Outer   [5]uint32
+	Salt    [4]uint32
+	On      uint8
+	Rounds  uint8
+	TagLen  uint8
+	Pad     uint8
+	Ahead   uint32
+	Context uint32
 }
 
 // Names of all BPF objects in the ELF.

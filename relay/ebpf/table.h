@@ -115,13 +115,6 @@ struct {
 struct {
 	map_uint(type, MAP_PERCPU_ARRAY);
 	map_type(key, u32);
-	map_type(value, struct scratch);
-	map_uint(max_entries, 1);
-} scratches SEC(".maps");
-
-struct {
-	map_uint(type, MAP_PERCPU_ARRAY);
-	map_type(key, u32);
 	map_type(value, struct guard);
 	map_uint(max_entries, 1);
 } guards SEC(".maps");

@@ -27,6 +27,8 @@ type kernelTable struct {
 	watch *watcher
 	ahead *aheads
 
+	contexts *contexts // nil: the program has tables
+
 	mu     sync.Mutex
 	closed bool
 	flows  map[FlowKey]*entry
@@ -38,10 +40,11 @@ type kernelTable struct {
 
 // entry is one flow in the table.
 type entry struct {
-	sources []slot
-	order   []int // sink of the kernel -> sink of the action
-	paths   []uint32
-	rings   []*ring
+	sources  []slot
+	order    []int // sink of the kernel -> sink of the action
+	paths    []uint32
+	rings    []*ring
+	contexts []uint32
 }
 
 // slot is where the state of one source is.
@@ -93,6 +96,9 @@ func (t *kernelTable) compile(e *entry, act *Action) (*rtpFlow, error) {
 		return nil, err
 	}
 	f.Copy = f.In.On
+	if f.In.Context, err = t.makeContext(e, act.In); err != nil {
+		return nil, err
+	}
 	for _, raw := range []bool{true, false} {
 		for i := range act.Sinks {
 			if act.Sinks[i].Raw == raw {
@@ -131,6 +137,9 @@ func (t *kernelTable) compile(e *entry, act *Action) (*rtpFlow, error) {
 			f.Copy = 1
 		}
 		if k.Out, err = newTransform(s.Out); err != nil {
+			return nil, err
+		}
+		if k.Out.Context, err = t.makeContext(e, s.Out); err != nil {
 			return nil, err
 		}
 		if k.Path, err = t.paths.acquire(pair{s.Local.Addr(), s.Remote.Addr()}); err != nil {
@@ -191,6 +200,15 @@ func (t *kernelTable) makeAhead(e *entry, p srtp.Params, s slot) (uint32, error)
 	return r.id + 1, nil
 }
 
+// makeContext is the context of p, as the program has it.
+func (t *kernelTable) makeContext(e *entry, p srtp.Params) (uint32, error) {
+	id, ok, err := t.contexts.acquire(p)
+	if ok {
+		e.contexts = append(e.contexts, id)
+	}
+	return id, err
+}
+
 // drop undoes what Put has done, and is what Delete does before it reads the state.
 func (t *kernelTable) drop(key FlowKey, e *entry) {
 	for _, s := range e.sources {
@@ -209,6 +227,11 @@ func (t *kernelTable) drop(key FlowKey, e *entry) {
 	}
 	for _, r := range e.rings {
 		t.ahead.release(r)
+	}
+	for _, id := range e.contexts {
+		if err := t.contexts.release(id); err != nil {
+			t.log.Warn("fast path key not removed", "error", err)
+		}
 	}
 }
 
@@ -378,7 +401,7 @@ func (t *kernelTable) Close() error {
 	t.watch.close()
 	t.ahead.close()
 	t.paths.nl.Close()
-	return t.objs.Close()
+	return errors.Join(t.contexts.close(), t.objs.Close())
 }
 
 // beat tells the program that we live.

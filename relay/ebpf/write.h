@@ -60,7 +60,7 @@ global_function u32 sum_payload(struct scratch *c, u32 off, u32 len)
 	return sum;
 }
 
-/* compose makes the payload for k, in OUT if that is SRTP, else in IN, and returns its length. i is the sink's number. */
+/* compose makes the payload for k, in OUT if that is SRTP, else in IN, and returns its length, or 0. i is the sink's number. */
 global_function u32 compose(struct scratch *c, const struct sink *k, u32 i)
 {
 	if (!c || !k)
@@ -84,7 +84,8 @@ global_function u32 compose(struct scratch *c, const struct sink *k, u32 i)
 	u64 index = c->index[i & 7];
 	if (k->out.rounds) {
 		u32 from = IN + c->head_len, to = OUT + c->head_len;
-		crypt(c, &k->out, index, from | to << 16, len - c->head_len);
+		if (crypt(c, &k->out, index, from | to << 16, len - c->head_len))
+			return 0;
 	}
 	authenticate(c, &k->out, OUT, len, index >> 16);
 	u32 *tag = at(c, OUT + len);
