@@ -22,30 +22,7 @@ import (
 // TestKernelHandover hands a call back and forth between userspace and the real table while its packets pass, plain on
 // one side and SRTP on the other.
 func TestKernelHandover(t *testing.T) {
-	if os.Geteuid() != 0 {
-		t.Skip("SKIPPED: needs root, for a network namespace and CAP_BPF")
-	}
-	runtime.LockOSThread() // for good: the thread ends with the test, and the namespace with it
-	if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
-		t.Skipf("SKIPPED: no network namespace: %v", err)
-	}
-	if out, err := exec.Command("ip", "link", "set", "lo", "up").CombinedOutput(); err != nil {
-		t.Skipf("SKIPPED: %v: %s", err, out)
-	}
-	table, err := ebpf.Open(ebpf.Config{})
-	if errors.Is(err, ebpf.ErrPermission) || errors.Is(err, ebpf.ErrUnsupported) {
-		t.Skipf("SKIPPED: %v", err)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer table.Close()
-	lo := netip.MustParseAddr("127.0.0.1")
-	h, err := relay.New(relay.Config{Workers: 2, Table: table, Interfaces: []relay.Interface{{Name: "default", Local: lo, PortMin: 30000, PortMax: 30099}}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer h.Close()
+	h, table := kernelHost(t)
 	phone := func() *net.UDPConn {
 		c, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
 		if err != nil {
@@ -139,4 +116,34 @@ func TestKernelHandover(t *testing.T) {
 	if n := table.Status().Flows; n != 0 {
 		t.Errorf("%d flows left", n)
 	}
+}
+
+// kernelHost is a host with the kernel's table, in a network namespace that has nothing but the loopback interface.
+func kernelHost(t *testing.T) (*relay.Host, ebpf.Table) {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		t.Skip("SKIPPED: needs root, for a network namespace and CAP_BPF")
+	}
+	runtime.LockOSThread() // for good: the thread ends with the test, and the namespace with it
+	if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
+		t.Skipf("SKIPPED: no network namespace: %v", err)
+	}
+	if out, err := exec.Command("ip", "link", "set", "lo", "up").CombinedOutput(); err != nil {
+		t.Skipf("SKIPPED: %v: %s", err, out)
+	}
+	table, err := ebpf.Open(ebpf.Config{})
+	if errors.Is(err, ebpf.ErrPermission) || errors.Is(err, ebpf.ErrUnsupported) {
+		t.Skipf("SKIPPED: %v", err)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { table.Close() })
+	lo := netip.MustParseAddr("127.0.0.1")
+	h, err := relay.New(relay.Config{Workers: 2, Table: table, Interfaces: []relay.Interface{{Name: "default", Local: lo, PortMin: 30000, PortMax: 39999}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { h.Close() })
+	return h, table
 }
