@@ -39,6 +39,12 @@
 // A sink is sent to only in packets that userspace would have sent at once; whoever reports timeouts or counts packets
 // adds the Counter, which starts at zero with each Put.
 //
+// # Key stream
+//
+// Half of what SRTP costs in the program is AES. So the table has one goroutine, which rests while there is no SRTP and
+// makes the key stream of packets to come, in memory that the program shares; what is not there when a packet
+// comes the program computes, by tables or, with [Config.KernelAES], by the kernel's own code.
+//
 // # What it needs
 //
 // CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN, and kernel 6.1; with 6.6 the attachment ends with the process, however that ends. On older
