@@ -40,7 +40,7 @@ type TransportConfig struct {
 	Family      FamilyWish   // which address is primary
 	Single      bool         // one component: rtcp-mux is certain, or the media is not RTP
 	PrimaryOnly bool         // ports on the primary address only (no ICE to be expected)
-	Affinity    uint64       // equal values share a worker: both legs of a call pass the same
+	Affinity    uint64       // equal values share a worker, whichever it is: both legs of a call pass the same; below 1<<63
 	ID          uint64       // returned in Events
 	Log         *slog.Logger // carries callid and tag
 	Tap         RTCPTap      // nil: none

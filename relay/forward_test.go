@@ -14,9 +14,8 @@ import (
 // memIO hands out sockets that keep what is sent.
 type memIO struct{}
 
-func (memIO) Workers() int { return 1 }
 func (memIO) Close() error { return nil }
-func (memIO) Open(local netip.AddrPort, _ int, _ Deliver) (Socket, error) {
+func (memIO) Open(local netip.AddrPort, _ uint64, _ Deliver) (Socket, error) {
 	return &memSocket{}, nil
 }
 

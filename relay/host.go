@@ -23,6 +23,7 @@ type Config struct {
 	Interfaces []Interface
 	Workers    int           // media threads; 0: one per CPU, or per each of CPUs
 	CPUs       []int         // that the workers are bound to, in turn; empty: any. Linux only
+	Balance    Balance       // of the workers. Linux only
 	Rest       time.Duration // how long a closed port is not reused; 0: DefaultRest; negative: not at all
 	TOS        int           // of transports whose Settings.TOS is negative; 0 leaves the system's default
 	CNAME      string        // in RTCP of our own
@@ -58,8 +59,7 @@ type Host struct {
 	mu         sync.Mutex
 	closed     bool
 	transports map[*Transport]struct{}
-	affinity   map[uint64]*affinity
-	load       []int // transports of each worker
+	lone       uint64 // transports without an affinity so far
 }
 
 // iface is one Interface with its share of a port pool.
@@ -70,11 +70,6 @@ type iface struct {
 	pool       *portPool
 
 	in, out Counters // of closed transports; Host.mu
-}
-
-// affinity is the worker chosen for a TransportConfig.Affinity in use.
-type affinity struct {
-	worker, users int
 }
 
 // cpus is how many processors the Go scheduler had at the start; waiting workers add some later.
@@ -91,16 +86,12 @@ func New(cfg Config) (*Host, error) {
 		cfg.Now = time.Now
 	}
 	if cfg.IO == nil {
-		cfg.IO = newIO
-		if len(cfg.CPUs) > 0 {
-			cfg.IO = boundIO(cfg.CPUs)
-		}
+		cfg.IO = systemIO(cfg.CPUs, cfg.Balance)
 	}
 	h := &Host{
 		cfg: cfg, log: cfg.Log, now: cfg.Now,
 		events:     events{queue: make(chan Event, eventQueue)},
 		transports: map[*Transport]struct{}{},
-		affinity:   map[uint64]*affinity{},
 	}
 	if err := h.addInterfaces(cfg.Interfaces); err != nil {
 		return nil, err
@@ -120,7 +111,6 @@ func New(cfg Config) (*Host, error) {
 	if h.io, err = cfg.IO(cfg.Workers, cfg.Now); err != nil {
 		return nil, fmt.Errorf("media sockets: %w", err)
 	}
-	h.load = make([]int, h.io.Workers())
 	h.timers = newTimers(cfg.Now)
 	if cfg.Table != nil {
 		h.fast = newFastPath(h, cfg.Table)
@@ -223,7 +213,7 @@ func (h *Host) Open(cfg TransportConfig) (*Transport, error) {
 	if t.cert, err = h.certs.Current(); err != nil {
 		return nil, err
 	}
-	t.worker = h.assign(cfg.Affinity)
+	t.group = h.group(cfg.Affinity)
 	for i, f := range ifaces {
 		err := t.bind(f)
 		if err == nil {
@@ -270,26 +260,15 @@ func (h *Host) choose(name string, wish FamilyWish) []*iface {
 	return list
 }
 
-// assign picks a worker: the one that others of the same affinity have, else the least loaded.
-func (h *Host) assign(key uint64) int {
+// group is what an affinity is called for PacketIO; none is a group of its own.
+func (h *Host) group(affinity uint64) uint64 {
+	if affinity != 0 {
+		return affinity
+	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if a := h.affinity[key]; a != nil && key != 0 {
-		a.users++
-		h.load[a.worker]++
-		return a.worker
-	}
-	w := 0
-	for i, n := range h.load {
-		if n < h.load[w] {
-			w = i
-		}
-	}
-	h.load[w]++
-	if key != 0 {
-		h.affinity[key] = &affinity{worker: w, users: 1}
-	}
-	return w
+	h.lone++
+	return h.lone | 1<<63
 }
 
 // forget takes out a transport, once, when it is closed, and keeps its counters.
@@ -297,12 +276,6 @@ func (h *Host) forget(t *Transport) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	delete(h.transports, t)
-	h.load[t.worker]--
-	if a := h.affinity[t.cfg.Affinity]; a != nil && t.cfg.Affinity != 0 {
-		if a.users--; a.users == 0 {
-			delete(h.affinity, t.cfg.Affinity)
-		}
-	}
 	for _, a := range t.addrs {
 		a.addTo(&a.iface.in, &a.iface.out)
 	}

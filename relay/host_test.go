@@ -100,14 +100,14 @@ func TestForwardLoopback(t *testing.T) {
 		name string
 		io   func(int, func() time.Time) (PacketIO, error)
 	}{
-		{"system", newIO},
+		{"system", systemIO(nil, Pack)},
 		{"portable", func(n int, now func() time.Time) (PacketIO, error) { return newNetIO(n, now), nil }},
 	} {
 		t.Run(io.name, func(t *testing.T) {
 			h := testHost(t, func(c *Config) { c.IO = io.io })
 			a, b := call(t, h, 7)
-			if a.worker != b.worker {
-				t.Errorf("workers %d and %d for one affinity", a.worker, b.worker)
+			if a.group != b.group {
+				t.Errorf("groups %d and %d for one affinity", a.group, b.group)
 			}
 			pa, pb := newPhone(t), newPhone(t)
 			pbRTCP := newPhone(t)

@@ -31,11 +31,10 @@ type Deliver func(b []byte, from netip.AddrPort, m *Meta)
 // PacketIO opens UDP sockets and reads them. Implementations: epoll workers on Linux, a goroutine for each socket
 // elsewhere, and package relaytest in memory.
 type PacketIO interface {
-	// Workers is how many workers there are; they are numbered from 0.
-	Workers() int
-	// Open binds a UDP socket to exactly this address and hands its packets to deliver. Deliveries of sockets of one
-	// worker never overlap. A port in use gives an error that is syscall.EADDRINUSE.
-	Open(local netip.AddrPort, worker int, deliver Deliver) (Socket, error)
+	// Open binds a UDP socket to exactly this address and hands its packets to deliver. Deliveries of sockets of one group
+	// never overlap and see what those before them did, whichever worker makes them. A port in use gives an error that is
+	// syscall.EADDRINUSE.
+	Open(local netip.AddrPort, group uint64, deliver Deliver) (Socket, error)
 	// Close closes all sockets. After it returned nothing is delivered.
 	Close() error
 }

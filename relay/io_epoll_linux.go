@@ -35,20 +35,36 @@ const epollBatch = 256
 // only a worker with CPUs of its own is bound.
 type epollIO struct {
 	workers []*epollWorker
+	balance Balance
 	spare   int            // processors added for them
 	wg      sync.WaitGroup // the workers; Close wakes and ends them
+
+	mu       sync.Mutex // comes before a worker's
+	groups   map[uint64]*epollGroup
+	clock    *time.Timer // measures, as long as there are groups; nil: never
+	armed    bool
+	measured time.Time
+	worked   []int64   // the workers until then
+	busy     []float64 // share of the time before in which each had something to do
+	closed   bool
 }
 
 type epollWorker struct {
+	io   *epollIO
 	epfd int
 	wake int // eventfd, slot 0
 	now  func() time.Time
 	cpus *unix.CPUSet // that it may run on; nil: any
 
-	mu    sync.Mutex
-	slots []*epollSocket // by the index that the kernel hands back; nil: free
-	free  []uint32
-	done  bool
+	worked atomic.Int64 // ns that it has not been waiting for packets
+
+	sockets, groups int // io.mu
+
+	mu     sync.Mutex
+	slots  []*epollSocket // by the index that the kernel hands back; nil: free, or not to be read yet
+	free   []uint32
+	leaves []leave // for the worker to do
+	done   bool
 }
 
 // spareProcs adds processors to the Go scheduler: those that waiting workers keep.
@@ -64,29 +80,34 @@ var procs sync.Mutex
 // packets a second, two directions bring one every 10 ms. An idle daemon waits the ordinary way and uses no time.
 const eagerWait = 10 * time.Millisecond
 
-func newIO(workers int, now func() time.Time) (PacketIO, error) {
-	return newEpollIO(workers, nil, now)
-}
-
-// boundIO is newIO with workers that keep to these CPUs, in turn.
-func boundIO(cpus []int) func(int, func() time.Time) (PacketIO, error) {
+// systemIO makes workers that keep to these CPUs, in turn; none: to any.
+func systemIO(cpus []int, balance Balance) func(int, func() time.Time) (PacketIO, error) {
 	return func(workers int, now func() time.Time) (PacketIO, error) {
 		if err := checkCPUs(cpus); err != nil {
 			return nil, err
 		}
-		return newEpollIO(workers, cpus, now)
+		e, err := newEpollIO(workers, cpus, balance, now)
+		if err != nil {
+			return nil, err
+		}
+		return e, nil
 	}
 }
 
-func newEpollIO(workers int, cpus []int, now func() time.Time) (PacketIO, error) {
-	e := &epollIO{spare: workers}
+func newEpollIO(workers int, cpus []int, balance Balance, now func() time.Time) (*epollIO, error) {
+	e := &epollIO{spare: workers, balance: balance, groups: map[uint64]*epollGroup{}, worked: make([]int64, workers), busy: make([]float64, workers)}
 	spareProcs(workers)
+	if balance == Pack && workers > 1 {
+		e.clock = time.AfterFunc(time.Hour, e.look)
+		e.clock.Stop()
+	}
 	for i := range workers {
 		w, err := newEpollWorker(now)
 		if err != nil {
 			e.Close()
 			return nil, err
 		}
+		w.io = e
 		if len(cpus) > 0 {
 			w.cpus = new(unix.CPUSet)
 			w.cpus.Set(cpus[i%len(cpus)])
@@ -134,9 +155,13 @@ func (w *epollWorker) release() {
 	unix.Close(w.epfd)
 }
 
-func (e *epollIO) Workers() int { return len(e.workers) }
-
 func (e *epollIO) Close() error {
+	e.mu.Lock()
+	e.closed = true
+	if e.clock != nil {
+		e.clock.Stop()
+	}
+	e.mu.Unlock()
 	for _, w := range e.workers {
 		w.mu.Lock()
 		w.done = true
@@ -161,15 +186,12 @@ func (e *epollIO) Close() error {
 	return nil
 }
 
-func (e *epollIO) Open(local netip.AddrPort, worker int, deliver Deliver) (Socket, error) {
-	if worker >= len(e.workers) {
-		return nil, net.ErrClosed
-	}
-	s := &epollSocket{w: e.workers[worker], deliver: deliver, v6: local.Addr().Is6()}
+func (e *epollIO) Open(local netip.AddrPort, group uint64, deliver Deliver) (Socket, error) {
+	s := &epollSocket{io: e, deliver: deliver, v6: local.Addr().Is6()}
 	if err := s.bind(local); err != nil {
 		return nil, err
 	}
-	if err := s.w.add(s); err != nil {
+	if err := e.join(group, s); err != nil {
 		unix.Close(s.fd)
 		return nil, err
 	}
@@ -182,25 +204,31 @@ func (w *epollWorker) add(s *epollSocket) error {
 	if w.done {
 		return net.ErrClosed
 	}
-	if n := len(w.free); n > 0 {
-		s.slot, w.free = w.free[n-1], w.free[:n-1]
-	} else {
-		s.slot = uint32(len(w.slots))
-		w.slots = append(w.slots, nil)
-	}
+	s.slot = w.take()
 	w.slots[s.slot] = s
 	ev := unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(s.slot)}
 	if err := unix.EpollCtl(w.epfd, unix.EPOLL_CTL_ADD, s.fd, &ev); err != nil {
-		w.drop(s)
+		w.drop(s.slot)
 		return fmt.Errorf("epoll: %w", err)
 	}
 	return nil
 }
 
-// drop forgets a socket. w.mu is held.
-func (w *epollWorker) drop(s *epollSocket) {
-	w.slots[s.slot] = nil
-	w.free = append(w.free, s.slot)
+// take is a free slot. w.mu is held.
+func (w *epollWorker) take() uint32 {
+	if n := len(w.free); n > 0 {
+		slot := w.free[n-1]
+		w.free = w.free[:n-1]
+		return slot
+	}
+	w.slots = append(w.slots, nil)
+	return uint32(len(w.slots) - 1)
+}
+
+// drop frees a slot. w.mu is held.
+func (w *epollWorker) drop(slot uint32) {
+	w.slots[slot] = nil
+	w.free = append(w.free, slot)
 }
 
 // run is the worker's thread, until Close.
@@ -219,8 +247,13 @@ func (w *epollWorker) run() {
 		if err != 0 && err != unix.EINTR {
 			return // the descriptor is gone: nothing can be waited for any more
 		}
-		// A slot may have got a new socket since the kernel reported it: then that one is read in vain.
+		// A slot may have lost its socket since the kernel reported it. If it has got a new one that is read in vain.
 		w.mu.Lock()
+		if len(w.leaves) > 0 {
+			w.mu.Unlock()
+			w.part()
+			w.mu.Lock()
+		}
 		done := w.done
 		for i := range max(n, 0) {
 			ready[i] = w.slots[events[i].Fd]
@@ -240,6 +273,7 @@ func (w *epollWorker) run() {
 				s.receive(buf, meta)
 			}
 		}
+		w.worked.Add(int64(w.now().Sub(meta.At)))
 	}
 }
 
@@ -274,9 +308,10 @@ func (w *epollWorker) wait(events []unix.EpollEvent) (int, unix.Errno) {
 // epollSocket is one socket. Its descriptor is closed when nobody uses it any more, so that a number which the kernel
 // gives out again is never read or written by mistake.
 type epollSocket struct {
-	w       *epollWorker
+	io      *epollIO
+	group   *epollGroup // fixed once Open has returned
+	slot    uint32      // io.mu
 	fd      int
-	slot    uint32
 	v6      bool
 	scope   uint32 // of a link-local address
 	zone    string
@@ -312,12 +347,7 @@ func (s *epollSocket) Close() error {
 			break
 		}
 	}
-	s.w.mu.Lock()
-	s.w.drop(s)
-	if !s.w.done {
-		unix.EpollCtl(s.w.epfd, unix.EPOLL_CTL_DEL, s.fd, nil)
-	}
-	s.w.mu.Unlock()
+	s.io.quit(s)
 	s.done()
 	return nil
 }

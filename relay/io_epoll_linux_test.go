@@ -44,7 +44,7 @@ func TestCPUs(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer h.Close()
-	if n := h.io.Workers(); n != 3 {
+	if n := len(h.io.(*epollIO).workers); n != 3 {
 		t.Errorf("%d workers", n)
 	}
 	for end := time.Now().Add(10 * time.Second); bound() < 3; time.Sleep(time.Millisecond) {

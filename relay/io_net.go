@@ -18,7 +18,7 @@ import (
 const netBuffer = 16 << 10
 
 // netIO is the portable PacketIO: one goroutine for each socket, on the poller of the Go runtime. A worker is a mutex
-// that serialises the deliveries of its sockets.
+// that serialises the deliveries of its groups, for good.
 type netIO struct {
 	now     func() time.Time
 	workers []netWorker
@@ -41,9 +41,7 @@ func newNetIO(workers int, now func() time.Time) *netIO {
 	return n
 }
 
-func (n *netIO) Workers() int { return len(n.workers) }
-
-func (n *netIO) Open(local netip.AddrPort, worker int, deliver Deliver) (Socket, error) {
+func (n *netIO) Open(local netip.AddrPort, group uint64, deliver Deliver) (Socket, error) {
 	network := "udp4"
 	if local.Addr().Is6() {
 		network = "udp6"
@@ -61,7 +59,7 @@ func (n *netIO) Open(local netip.AddrPort, worker int, deliver Deliver) (Socket,
 		return nil, net.ErrClosed
 	}
 	n.sockets[s] = struct{}{}
-	n.wg.Go(func() { s.read(&n.workers[worker], deliver) })
+	n.wg.Go(func() { s.read(&n.workers[group%uint64(len(n.workers))], deliver) })
 	return s, nil
 }
 

@@ -9,13 +9,11 @@ import (
 
 // NullIO is a PacketIO without sockets: every port is free, nothing comes in, and what is sent is lost. It serves those
 // who want to know what a host would do, without touching the network. Use it as Config.IO.
-func NullIO(workers int, _ func() time.Time) (PacketIO, error) { return nullIO(workers), nil }
+func NullIO(int, func() time.Time) (PacketIO, error) { return nullIO{}, nil }
 
-type nullIO int
+type nullIO struct{}
 
-func (n nullIO) Workers() int { return int(n) }
-
-func (nullIO) Open(netip.AddrPort, int, Deliver) (Socket, error) { return new(nullSocket), nil }
+func (nullIO) Open(netip.AddrPort, uint64, Deliver) (Socket, error) { return new(nullSocket), nil }
 
 func (nullIO) Close() error { return nil }
 

@@ -7,10 +7,11 @@ import (
 	"time"
 )
 
-func newIO(workers int, now func() time.Time) (PacketIO, error) { return newNetIO(workers, now), nil }
-
-func boundIO([]int) func(int, func() time.Time) (PacketIO, error) {
-	return func(int, func() time.Time) (PacketIO, error) {
-		return nil, errors.New("workers cannot be bound to CPUs on this system")
+func systemIO(cpus []int, _ Balance) func(int, func() time.Time) (PacketIO, error) {
+	return func(workers int, now func() time.Time) (PacketIO, error) {
+		if len(cpus) > 0 {
+			return nil, errors.New("workers cannot be bound to CPUs on this system")
+		}
+		return newNetIO(workers, now), nil
 	}
 }

@@ -103,7 +103,7 @@ func TestFamilies(t *testing.T) {
 		c.Close()
 	}
 	for _, io := range []func(int, func() time.Time) (PacketIO, error){
-		newIO, func(n int, now func() time.Time) (PacketIO, error) { return newNetIO(n, now), nil },
+		systemIO(nil, Pack), func(n int, now func() time.Time) (PacketIO, error) { return newNetIO(n, now), nil },
 	} {
 		h := testHost(t, func(c *Config) {
 			c.IO = io
@@ -148,29 +148,6 @@ func TestFamilies(t *testing.T) {
 		if got, _ := pa.receive(); string(got) != string(rtpPacket(1, 2)) {
 			t.Errorf("got %x", got)
 		}
-	}
-}
-
-func TestAffinity(t *testing.T) {
-	h := testHost(t, func(c *Config) { c.Workers = 3 })
-	load := map[int]int{}
-	var open []*Transport
-	for i := range 30 {
-		tr := openTransport(t, h, TransportConfig{Affinity: uint64(1 + i/2)})
-		if i%2 == 1 && tr.worker != open[i-1].worker {
-			t.Errorf("transport %d on worker %d, its sibling on %d", i, tr.worker, open[i-1].worker)
-		}
-		load[tr.worker]++
-		open = append(open, tr)
-	}
-	if len(load) != 3 || load[0] != 10 {
-		t.Errorf("load %v", load)
-	}
-	for _, tr := range open {
-		tr.Close()
-	}
-	if len(h.affinity) != 0 || h.load[0] != 0 {
-		t.Errorf("left: %v %v", h.affinity, h.load)
 	}
 }
 
@@ -221,7 +198,7 @@ func TestChurn(t *testing.T) {
 
 func TestSocketClosed(t *testing.T) {
 	for _, open := range []func(int, func() time.Time) (PacketIO, error){
-		newIO, func(n int, now func() time.Time) (PacketIO, error) { return newNetIO(n, now), nil },
+		systemIO(nil, Pack), func(n int, now func() time.Time) (PacketIO, error) { return newNetIO(n, now), nil },
 	} {
 		io, err := open(1, time.Now)
 		if err != nil {

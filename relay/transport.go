@@ -15,14 +15,14 @@ import (
 // Transport is the local end of one media section, or of a bundle of them: for each local address an RTP port and,
 // unless single, an RTCP port; the ICE agent, the DTLS associations and the SRTP state that run on them.
 //
-// All its sockets are read by one worker, which owns what is about received packets. The methods are for the engine and
+// All its sockets are read by one worker at a time, which owns what is about received packets. The methods are for the engine and
 // safe for concurrent use; what they change reaches the worker through atomic pointers.
 type Transport struct {
-	host   *Host
-	cfg    TransportConfig
-	log    *slog.Logger
-	worker int
-	addrs  []*localAddr // the first is primary; fixed once Open has returned
+	host  *Host
+	cfg   TransportConfig
+	log   *slog.Logger
+	group uint64       // for PacketIO
+	addrs []*localAddr // the first is primary; fixed once Open has returned
 
 	comps   [2]component
 	sources sources
@@ -125,7 +125,7 @@ func (t *Transport) bindPorts(a *localAddr, first, n int) error {
 			deliver = p.receiveFast
 		}
 		var err error
-		if p.sock, err = t.host.io.Open(p.local, t.worker, deliver); err != nil {
+		if p.sock, err = t.host.io.Open(p.local, t.group, deliver); err != nil {
 			return err
 		}
 		if tos := t.host.cfg.TOS; tos > 0 {

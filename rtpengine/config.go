@@ -18,6 +18,7 @@ type Config struct {
 	PortMax    uint16
 	Workers    int   // media threads; 0: one per CPU
 	CPUs       []int // that the workers are bound to, in turn; empty: any
+	Balance    relay.Balance
 
 	TOS              int // media; 0 leaves the system's default
 	EndpointLearning relay.Learning

@@ -102,6 +102,8 @@ var mediaOptions = []option{
 		into: func(s *settings) any { return &s.engine.Workers }},
 	{name: "media-cpus", kind: text, arg: "CPU[-CPU][,...]", help: "bind the media workers to these CPUs, in turn; num-threads=0 is then one for each",
 		into: func(s *settings) any { return &s.mediaCPUs }},
+	{name: "media-balance", kind: text, arg: "pack|spread", def: "pack", help: "which worker reads a call: fill them in order, as few threads to wake cost less, or all alike",
+		into: func(s *settings) any { return &s.balance }},
 	{name: "reject-invalid-sdp", kind: boolean, tier: 'C', help: "answer broken SDP with an error instead of the best effort",
 		into: func(s *settings) any { return &s.engine.RejectBadSDP }},
 	{name: "dtls-strict-profiles", kind: boolean,

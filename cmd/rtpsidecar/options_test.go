@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
+	"rtpsidecar/relay"
 	"rtpsidecar/rtpengine"
 )
 
@@ -118,6 +119,9 @@ func TestParseArgs(t *testing.T) {
 		{"CPUs", "--media-cpus=3,0-1", func(s *settings) bool { return s.check() == nil && slices.Equal(s.engine.CPUs, []int{3, 0, 1}) }},
 		{"CPUs that are none", "--media-cpus=1-0", func(s *settings) bool { return s.check() != nil }},
 		{"CPUs without end", "--media-cpus=0-65535", func(s *settings) bool { return s.check() != nil }},
+		{"balance", "", func(s *settings) bool { return s.check() == nil && balances[s.balance] == relay.Pack }},
+		{"spread", "--media-balance=spread", func(s *settings) bool { return s.check() == nil && balances[s.balance] == relay.Spread }},
+		{"no balance", "--media-balance=x", func(s *settings) bool { return s.check() != nil }},
 		{"without effect", "--num-threads 4 --io-uring --mqtt-host=x --poller-per-thread --io-uring", func(s *settings) bool {
 			return len(s.warnings) == 1 && slices.Equal(s.warnings[0].names, []string{"io-uring", "mqtt-host", "poller-per-thread"})
 		}},

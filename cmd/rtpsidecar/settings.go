@@ -45,6 +45,7 @@ type settings struct {
 	portMin, portMax int
 	learning         string
 	mediaCPUs        string
+	balance          string
 	maxBandwidth     int
 	table            int
 	noFallback       bool
@@ -70,6 +71,9 @@ type warning struct {
 	names []string
 }
 
+// balances are the values of media-balance.
+var balances = map[string]relay.Balance{"pack": relay.Pack, "spread": relay.Spread}
+
 // learningModes are the values of endpoint-learning.
 var learningModes = map[string]relay.Learning{
 	"heuristic": relay.LearnHeuristic,
@@ -93,6 +97,7 @@ func (s *settings) finish(ctx context.Context, net network) error {
 		s.warnings = append(s.warnings, warning{"no such formula here, MOS is that of G.107", []string{"mos=G.107.2"}})
 	}
 	s.engine.EndpointLearning = learningModes[s.learning]
+	s.engine.Balance = balances[s.balance]
 	s.engine.MaxBandwidth = uint64(s.maxBandwidth)
 
 	var err error
@@ -130,6 +135,7 @@ func (s *settings) check() error {
 		}
 	}
 	oneOf("endpoint-learning", s.learning, "heuristic", "delayed", "immediate", "off")
+	oneOf("media-balance", s.balance, "pack", "spread")
 	oneOf("homer-protocol", s.homerProtocol, "udp", "tcp")
 	oneOf("kernel", s.kernel, "auto", "off", "require")
 	oneOf("kernel-aes", s.kernelAES, "table", "kernel")

@@ -155,15 +155,14 @@ func (m *machine) work(queue chan arrival, now func() time.Time) {
 	}
 }
 
-func (m *machine) Workers() int { return len(m.queues) }
-
-func (m *machine) Open(local netip.AddrPort, worker int, deliver relay.Deliver) (relay.Socket, error) {
+func (m *machine) Open(local netip.AddrPort, group uint64, deliver relay.Deliver) (relay.Socket, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.open == nil {
 		return nil, net.ErrClosed
 	}
 	s := &socket{m: m, local: local, deliver: deliver}
+	worker := group % uint64(len(m.queues))
 	err := m.network.bind(local, func(b []byte, from netip.AddrPort) {
 		select {
 		case m.queues[worker] <- arrival{s, b, from}:

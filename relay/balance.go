@@ -1,0 +1,89 @@
+package relay
+
+// Balance is how the system's sockets are divided among the workers.
+type Balance uint8
+
+const (
+	// Pack fills the workers in order: waking a thread costs more than a packet does, so as few as can carry the load should
+	// have to be woken.
+	Pack Balance = iota
+	// Spread gives each worker as many sockets as the others.
+	Spread
+)
+
+// What Pack goes by, in shares of a worker's time. A packet waits for those before it, and bursts are short against the time in
+// which the load is measured: a worker is full long before it has no time left.
+const (
+	full   = 0.6 // who is above this gives away
+	filled = 0.5 // down to this, and who is below takes up to this
+	joined = 0.4 // what two workers need together for one of them to take it all; far below full, so that it can stay
+)
+
+// shift is a part of what a worker has to do, for another.
+type shift struct {
+	from, to int
+	share    float64
+}
+
+// pack says what is to be done about workers that have had so much to do, one shift after the other; those without sockets
+// have groups of 0.
+func pack(busy []float64, groups []int) (todo []shift) {
+	busy = append([]float64(nil), busy...)
+	groups = append([]int(nil), groups...)
+	for range busy {
+		s, ok := packOnce(busy, groups)
+		if !ok {
+			break
+		}
+		todo = append(todo, s)
+		n := int(s.share * float64(groups[s.from]))
+		groups[s.from] -= n
+		groups[s.to] += n
+		work := s.share * busy[s.from]
+		busy[s.from] -= work
+		busy[s.to] += work
+	}
+	return todo
+}
+
+func packOnce(busy []float64, groups []int) (shift, bool) {
+	from := 0
+	for i := range busy {
+		if busy[i] > busy[from] {
+			from = i
+		}
+	}
+	if busy[from] > full {
+		to := roomiest(busy)
+		work := min(busy[from]-filled, filled-busy[to])
+		if busy[to] >= filled {
+			if work = (busy[from] - busy[to]) / 2; work < full-filled {
+				return shift{}, false // they are all full
+			}
+		}
+		s := shift{from, to, work / busy[from]}
+		return s, int(s.share*float64(groups[from])) > 0
+	}
+	for from := len(busy) - 1; from > 0; from-- {
+		for to := range from {
+			if groups[from] > 0 && busy[from]+busy[to] <= joined {
+				return shift{from, to, 1}, true
+			}
+		}
+	}
+	return shift{}, false
+}
+
+// roomiest is the first worker that can take something, else the one that has least to do.
+func roomiest(busy []float64) int {
+	least := 0
+	for i := range busy {
+		if busy[i] < filled {
+			return i
+		}
+		if busy[i] < busy[least] {
+			least = i
+		}
+	}
+	return least
+}
