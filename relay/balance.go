@@ -11,12 +11,14 @@ const (
 	Spread
 )
 
-// What Pack goes by, in shares of a worker's time. A packet waits for those before it, and bursts are short against the time in
-// which the load is measured: a worker is full long before it has no time left.
+// What Pack goes by, in shares of a worker's time outside of its wait. A packet waits for those before it, and bursts are
+// short against the time in which the load is measured: a worker is full long before it has no time left. At 0.5, which were
+// 80,000 packets a second, the slowest hundredth took twice as long with one worker as with two; at 0.33 it took less.
 const (
-	full   = 0.6 // who is above this gives away
-	filled = 0.5 // down to this, and who is below takes up to this
-	joined = 0.4 // what two workers need together for one of them to take it all; far below full, so that it can stay
+	full   = 0.4  // who is above this gives away
+	filled = 0.33 // down to this, and who is below takes up to this
+	joined = 0.3  // what two workers need together for one of them to take it all; below full, so that it can stay
+	room   = 0.02 // less than this is none
 )
 
 // shift is a part of what a worker has to do, for another.
@@ -56,7 +58,7 @@ func packOnce(busy []float64, groups []int) (shift, bool) {
 	if busy[from] > full {
 		to := roomiest(busy)
 		work := min(busy[from]-filled, filled-busy[to])
-		if busy[to] >= filled {
+		if busy[to] >= filled-room {
 			if work = (busy[from] - busy[to]) / 2; work < full-filled {
 				return shift{}, false // they are all full
 			}
@@ -78,7 +80,7 @@ func packOnce(busy []float64, groups []int) (shift, bool) {
 func roomiest(busy []float64) int {
 	least := 0
 	for i := range busy {
-		if busy[i] < filled {
+		if busy[i] < filled-room {
 			return i
 		}
 		if busy[i] < busy[least] {

@@ -121,7 +121,7 @@ func benchSockets(b *testing.B, n int) {
 	}
 	defer conn.Close()
 	far := conn.LocalAddr().(*net.UDPAddr).AddrPort()
-	h := benchHost(b, systemIO(nil, Pack))
+	h := benchHost(b, systemIO(Config{}))
 	at := make([]netip.AddrPort, n)
 	to := benchTransport(b, h, Settings{Remote: [2]netip.AddrPort{far}})
 	for i := range at {
@@ -160,7 +160,7 @@ func BenchmarkSocket(b *testing.B) {
 		name string
 		io   func(int, func() time.Time) (PacketIO, error)
 	}{
-		{"system", systemIO(nil, Pack)},
+		{"system", systemIO(Config{})},
 		{"portable", func(n int, now func() time.Time) (PacketIO, error) { return newNetIO(n, now), nil }},
 	} {
 		b.Run(bb.name, func(b *testing.B) {

@@ -24,6 +24,7 @@ type Config struct {
 	Workers    int           // media threads; 0: one per CPU, or per each of CPUs
 	CPUs       []int         // that the workers are bound to, in turn; empty: any. Linux only
 	Balance    Balance       // of the workers. Linux only
+	NoRealtime bool          // workers run like all other threads, also one that alone suffices. Linux only
 	Rest       time.Duration // how long a closed port is not reused; 0: DefaultRest; negative: not at all
 	TOS        int           // of transports whose Settings.TOS is negative; 0 leaves the system's default
 	CNAME      string        // in RTCP of our own
@@ -86,7 +87,7 @@ func New(cfg Config) (*Host, error) {
 		cfg.Now = time.Now
 	}
 	if cfg.IO == nil {
-		cfg.IO = systemIO(cfg.CPUs, cfg.Balance)
+		cfg.IO = systemIO(cfg)
 	}
 	h := &Host{
 		cfg: cfg, log: cfg.Log, now: cfg.Now,

@@ -100,7 +100,7 @@ func TestForwardLoopback(t *testing.T) {
 		name string
 		io   func(int, func() time.Time) (PacketIO, error)
 	}{
-		{"system", systemIO(nil, Pack)},
+		{"system", systemIO(Config{})},
 		{"portable", func(n int, now func() time.Time) (PacketIO, error) { return newNetIO(n, now), nil }},
 	} {
 		t.Run(io.name, func(t *testing.T) {

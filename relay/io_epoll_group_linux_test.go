@@ -4,17 +4,21 @@ import (
 	"encoding/binary"
 	"net"
 	"net/netip"
+	"os"
 	"runtime"
+	"strconv"
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 var loopback = netip.MustParseAddr("127.0.0.1")
 
 func testIO(t *testing.T, workers int, balance Balance) *epollIO {
 	t.Helper()
-	e, err := newEpollIO(workers, nil, balance, time.Now)
+	e, err := newEpollIO(Config{Balance: balance}, workers, time.Now)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -201,4 +205,102 @@ func TestPackBusy(t *testing.T) {
 	until("too much for one", func(first, second int) bool { return first > 0 && second > 0 })
 	heavy.Store(false)
 	until("one is enough", func(first, _ int) bool { return first == groups })
+}
+
+// TestRealtime has the only worker that reads run in real time, as long as it has little to do.
+func TestRealtime(t *testing.T) {
+	runtime.LockOSThread()
+	leave := schedule(unix.Gettid(), unix.SCHED_RR)
+	schedule(unix.Gettid(), unix.SCHED_NORMAL)
+	runtime.UnlockOSThread()
+	if !leave {
+		t.Skip("SKIPPED: no leave to run in real time")
+	}
+	e := testIO(t, 2, Pack)
+	var to [4]netip.AddrPort
+	for i := range to {
+		port, err := net.ListenUDP("udp4", &net.UDPAddr{IP: loopback.AsSlice()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		to[i] = port.LocalAddr().(*net.UDPAddr).AddrPort()
+		port.Close()
+		if _, err := e.Open(to[i], uint64(i), func([]byte, netip.AddrPort, *Meta) {}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	conn, err := net.ListenUDP("udp4", &net.UDPAddr{IP: loopback.AsSlice()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	realtime := func() (n int) {
+		tasks, err := os.ReadDir("/proc/self/task")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, task := range tasks {
+			tid, _ := strconv.Atoi(task.Name())
+			if attr, err := unix.SchedGetAttr(tid, 0); err == nil && attr.Policy == unix.SCHED_RR {
+				n++
+			}
+		}
+		return n
+	}
+	for _, tt := range []struct {
+		name    string
+		allowed bool
+		busy    [2]float64
+		want    int
+	}{
+		{"little to do", true, [2]float64{0.2, 0}, 1},
+		{"not allowed", false, [2]float64{0.2, 0}, 0},
+		{"allowed again", true, [2]float64{0.2, 0}, 1},
+		{"too much for one", true, [2]float64{0.9, 0}, 0},
+		{"two of them", true, [2]float64{0.3, 0.1}, 0},
+		{"one again", true, [2]float64{0.1, 0.1}, 0}, // not before the other has handed over
+		{"alone", true, [2]float64{0.1, 0.1}, 1},
+	} {
+		e.mu.Lock()
+		copy(e.busy, tt.busy[:])
+		e.realtime = tt.allowed
+		e.hasten()
+		e.shift()
+		e.mu.Unlock()
+		for end := time.Now().Add(5 * time.Second); realtime() != tt.want; time.Sleep(time.Millisecond) {
+			if time.Now().After(end) {
+				t.Errorf("%s: %d threads run in real time, want %d", tt.name, realtime(), tt.want)
+				break
+			}
+			for _, a := range to {
+				conn.WriteToUDPAddrPort([]byte{1}, a)
+			}
+		}
+	}
+	e.Close()
+	if n := realtime(); n != 0 {
+		t.Errorf("%d threads are left in real time", n)
+	}
+}
+
+// BenchmarkMove hands a call with four sockets to the other worker: for so long its packets wait, and those of others who are
+// handed over in the same round.
+func BenchmarkMove(b *testing.B) {
+	e, err := newEpollIO(Config{}, 2, time.Now)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer e.Close()
+	for range 4 {
+		if _, err := e.Open(netip.AddrPortFrom(loopback, 0), 1, nil); err != nil {
+			b.Fatal(err)
+		}
+	}
+	g := e.groups[1]
+	b.ReportAllocs()
+	for b.Loop() {
+		e.mu.Lock()
+		e.move(g, 1-g.worker)
+		e.mu.Unlock()
+	}
 }

@@ -46,6 +46,7 @@ type epollIO struct {
 	measured time.Time
 	worked   []int64   // the workers until then
 	busy     []float64 // share of the time before in which each had something to do
+	realtime bool      // as far as the system allows it
 	closed   bool
 }
 
@@ -57,6 +58,7 @@ type epollWorker struct {
 	cpus *unix.CPUSet // that it may run on; nil: any
 
 	worked atomic.Int64 // ns that it has not been waiting for packets
+	urgent atomic.Bool  // it is to run before others
 
 	sockets, groups int // io.mu
 
@@ -80,13 +82,13 @@ var procs sync.Mutex
 // packets a second, two directions bring one every 10 ms. An idle daemon waits the ordinary way and uses no time.
 const eagerWait = 10 * time.Millisecond
 
-// systemIO makes workers that keep to these CPUs, in turn; none: to any.
-func systemIO(cpus []int, balance Balance) func(int, func() time.Time) (PacketIO, error) {
+// systemIO makes workers as cfg wants them.
+func systemIO(cfg Config) func(int, func() time.Time) (PacketIO, error) {
 	return func(workers int, now func() time.Time) (PacketIO, error) {
-		if err := checkCPUs(cpus); err != nil {
+		if err := checkCPUs(cfg.CPUs); err != nil {
 			return nil, err
 		}
-		e, err := newEpollIO(workers, cpus, balance, now)
+		e, err := newEpollIO(cfg, workers, now)
 		if err != nil {
 			return nil, err
 		}
@@ -94,10 +96,14 @@ func systemIO(cpus []int, balance Balance) func(int, func() time.Time) (PacketIO
 	}
 }
 
-func newEpollIO(workers int, cpus []int, balance Balance, now func() time.Time) (*epollIO, error) {
-	e := &epollIO{spare: workers, balance: balance, groups: map[uint64]*epollGroup{}, worked: make([]int64, workers), busy: make([]float64, workers)}
+func newEpollIO(cfg Config, workers int, now func() time.Time) (*epollIO, error) {
+	e := &epollIO{
+		spare: workers, balance: cfg.Balance, groups: map[uint64]*epollGroup{},
+		realtime: !cfg.NoRealtime && cpus > 1, // the only CPU is not taken from signalling
+		worked:   make([]int64, workers), busy: make([]float64, workers),
+	}
 	spareProcs(workers)
-	if balance == Pack && workers > 1 {
+	if e.balance == Pack {
 		e.clock = time.AfterFunc(time.Hour, e.look)
 		e.clock.Stop()
 	}
@@ -108,9 +114,9 @@ func newEpollIO(workers int, cpus []int, balance Balance, now func() time.Time) 
 			return nil, err
 		}
 		w.io = e
-		if len(cpus) > 0 {
+		if len(cfg.CPUs) > 0 {
 			w.cpus = new(unix.CPUSet)
-			w.cpus.Set(cpus[i%len(cpus)])
+			w.cpus.Set(cfg.CPUs[i%len(cfg.CPUs)])
 		}
 		e.workers = append(e.workers, w)
 		e.wg.Go(w.run)
@@ -241,7 +247,8 @@ func (w *epollWorker) run() {
 	meta := &Meta{Scratch: make([]byte, ScratchLen)}
 	var events [epollBatch]unix.EpollEvent
 	var ready [epollBatch]*epollSocket
-	var thread uintptr
+	var sched scheduling
+	defer sched.end()
 	for {
 		n, err := w.wait(events[:])
 		if err != 0 && err != unix.EINTR {
@@ -262,10 +269,7 @@ func (w *epollWorker) run() {
 		if done {
 			return
 		}
-		if tid, _, _ := unix.RawSyscall(unix.SYS_GETTID, 0, 0, 0); tid != thread {
-			thread = tid
-			hurry()
-		}
+		sched.want(w.urgent.Load())
 		meta.At = w.now()
 		for i := range max(n, 0) {
 			if s := ready[i]; s != nil {
@@ -275,20 +279,6 @@ func (w *epollWorker) run() {
 		}
 		w.worked.Add(int64(w.now().Sub(meta.At)))
 	}
-}
-
-// slice is what a worker asks to run for at a time: it has little to do at once, and the scheduler lets those who ask for
-// less run earlier (EEVDF, since Linux 6.12; older kernels ignore it).
-const slice = 100 * time.Microsecond
-
-// hurry asks for that on the calling thread; where it is refused the usual slices do.
-func hurry() {
-	attr, err := unix.SchedGetAttr(0, 0)
-	if err != nil || attr.Policy != unix.SCHED_NORMAL {
-		return
-	}
-	attr.Runtime = uint64(slice)
-	_ = unix.SchedSetAttr(0, attr, 0)
 }
 
 // wait blocks until a socket is ready: first without the scheduler's knowledge, then, when nothing comes, with it.

@@ -103,7 +103,7 @@ func TestFamilies(t *testing.T) {
 		c.Close()
 	}
 	for _, io := range []func(int, func() time.Time) (PacketIO, error){
-		systemIO(nil, Pack), func(n int, now func() time.Time) (PacketIO, error) { return newNetIO(n, now), nil },
+		systemIO(Config{}), func(n int, now func() time.Time) (PacketIO, error) { return newNetIO(n, now), nil },
 	} {
 		h := testHost(t, func(c *Config) {
 			c.IO = io
@@ -198,7 +198,7 @@ func TestChurn(t *testing.T) {
 
 func TestSocketClosed(t *testing.T) {
 	for _, open := range []func(int, func() time.Time) (PacketIO, error){
-		systemIO(nil, Pack), func(n int, now func() time.Time) (PacketIO, error) { return newNetIO(n, now), nil },
+		systemIO(Config{}), func(n int, now func() time.Time) (PacketIO, error) { return newNetIO(n, now), nil },
 	} {
 		io, err := open(1, time.Now)
 		if err != nil {

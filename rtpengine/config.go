@@ -19,6 +19,7 @@ type Config struct {
 	Workers    int   // media threads; 0: one per CPU
 	CPUs       []int // that the workers are bound to, in turn; empty: any
 	Balance    relay.Balance
+	NoRealtime bool // media threads run like all others
 
 	TOS              int // media; 0 leaves the system's default
 	EndpointLearning relay.Learning

@@ -467,6 +467,8 @@ unit_relay() {
 		RestrictAddressFamilies=AF_INET AF_INET6 AF_UNIX AF_NETLINK
 		MemoryDenyWriteExecute=yes
 		$(hardening)
+		RestrictRealtime=no
+		LimitRTPRIO=1
 
 		[Install]
 		WantedBy=multi-user.target

@@ -104,6 +104,9 @@ var mediaOptions = []option{
 		into: func(s *settings) any { return &s.mediaCPUs }},
 	{name: "media-balance", kind: text, arg: "pack|spread", def: "pack", help: "which worker reads a call: fill them in order, as few threads to wake cost less, or all alike",
 		into: func(s *settings) any { return &s.balance }},
+	{name: "scheduling", kind: text, arg: "default|rr|fifo|none|...", def: "default", tier: 'C',
+		help: "the first three: a media worker that alone suffices for all calls runs in real time, where the system lets it; else like other threads",
+		into: func(s *settings) any { return &s.scheduling }},
 	{name: "reject-invalid-sdp", kind: boolean, tier: 'C', help: "answer broken SDP with an error instead of the best effort",
 		into: func(s *settings) any { return &s.engine.RejectBadSDP }},
 	{name: "dtls-strict-profiles", kind: boolean,
@@ -274,7 +277,7 @@ var tuningOptions = concat(
 		{name: "nftables-base-chain", kind: text, def: "INPUT", tier: 'C', status: accepted, help: "rules for the kernel module"},
 		{name: "nftables-family", kind: text, arg: "ip|ip6|ip,ip6|inet", tier: 'C', status: accepted, help: "rules for the kernel module"},
 	},
-	with(option{kind: text, def: "default", tier: 'C', status: accepted, help: "thread scheduling"}, "scheduling idle-scheduling"),
+	with(option{kind: text, def: "default", tier: 'C', status: accepted, help: "thread scheduling"}, "idle-scheduling"),
 	with(option{kind: integer, tier: 'C', status: accepted, help: "thread scheduling"}, "priority idle-priority"),
 	with(option{kind: integer, tier: 'C', status: accepted, help: "Redis tuning"},
 		"redis-num-threads redis-expires redis-allowed-errors redis-disable-time redis-cmd-timeout redis-connect-timeout "+

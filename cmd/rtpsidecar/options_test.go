@@ -122,6 +122,7 @@ func TestParseArgs(t *testing.T) {
 		{"balance", "", func(s *settings) bool { return s.check() == nil && balances[s.balance] == relay.Pack }},
 		{"spread", "--media-balance=spread", func(s *settings) bool { return s.check() == nil && balances[s.balance] == relay.Spread }},
 		{"no balance", "--media-balance=x", func(s *settings) bool { return s.check() != nil }},
+		{"scheduling", "--scheduling=none", func(s *settings) bool { return s.scheduling == "none" && len(s.warnings) == 0 }},
 		{"without effect", "--num-threads 4 --io-uring --mqtt-host=x --poller-per-thread --io-uring", func(s *settings) bool {
 			return len(s.warnings) == 1 && slices.Equal(s.warnings[0].names, []string{"io-uring", "mqtt-host", "poller-per-thread"})
 		}},

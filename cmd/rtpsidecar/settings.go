@@ -46,6 +46,7 @@ type settings struct {
 	learning         string
 	mediaCPUs        string
 	balance          string
+	scheduling       string
 	maxBandwidth     int
 	table            int
 	noFallback       bool
@@ -98,6 +99,7 @@ func (s *settings) finish(ctx context.Context, net network) error {
 	}
 	s.engine.EndpointLearning = learningModes[s.learning]
 	s.engine.Balance = balances[s.balance]
+	s.engine.NoRealtime = !slices.Contains([]string{"default", "rr", "fifo"}, s.scheduling)
 	s.engine.MaxBandwidth = uint64(s.maxBandwidth)
 
 	var err error
