@@ -16,21 +16,21 @@ func TestPack(t *testing.T) {
 		{"idle", []float64{0, 0}, []int{0, 0}, ""},
 		{"one worker", []float64{1}, []int{100}, ""},
 		{"one suffices", []float64{0.4, 0}, []int{100, 0}, ""},
-		{"too much for one", []float64{0.5, 0}, []int{100, 0}, "0>1 34"},
-		{"what the second can take", []float64{0.5, 0.2}, []int{100, 50}, "0>1 26"},
-		{"the third takes the rest", []float64{0.6, 0.2, 0}, []int{100, 50, 0}, "0>1 21 0>2 29"},
-		{"the first has room", []float64{0.1, 0.5}, []int{10, 100}, "1>0 34"},
+		{"too much for one", []float64{0.5, 0}, []int{100, 0}, "0>1 50"},
+		{"the second has some", []float64{0.5, 0.2}, []int{100, 50}, "0>1 30"},
+		{"the third has more room", []float64{0.6, 0.3, 0}, []int{100, 50, 0}, "0>2 50"},
+		{"the first has room", []float64{0.1, 0.5}, []int{10, 100}, "1>0 40"},
 		{"both are full", []float64{0.45, 0.38}, []int{100, 100}, ""},
 		{"both are full, one more so", []float64{0.9, 0.4}, []int{100, 100}, "0>1 27"},
 		{"a burden that cannot be divided", []float64{1, 0}, []int{1, 0}, ""},
-		{"nearly so", []float64{0.6, 0}, []int{3, 0}, "0>1 45"},
+		{"nearly so", []float64{0.6, 0}, []int{2, 0}, "0>1 50"},
 		{"one is enough again", []float64{0.1, 0.15}, []int{50, 50}, "1>0 100"},
 		{"silent groups", []float64{0.2, 0}, []int{50, 3}, "1>0 100"},
 		{"not enough room", []float64{0.3, 0.05}, []int{50, 50}, ""},
 		{"what was divided stays", []float64{0.33, 0.08}, []int{50, 50}, ""},
 		{"the last is emptied first", []float64{0.1, 0.05, 0.05}, []int{30, 20, 20}, "2>0 100 1>0 100"},
 		{"into the first that has room", []float64{0.3, 0.1, 0.1}, []int{30, 20, 20}, "2>1 100"},
-		{"over many", []float64{0.6, 0.6, 0, 0}, []int{100, 100, 0, 0}, "0>2 45 1>2 10 1>3 38"},
+		{"over many", []float64{0.6, 0.6, 0, 0}, []int{100, 100, 0, 0}, "0>2 50 1>3 50"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			got := ""
@@ -84,7 +84,7 @@ func TestRoomiest(t *testing.T) {
 		busy []float64
 		want int
 	}{
-		{[]float64{0, 0}, 0}, {[]float64{0.29, 0}, 0}, {[]float64{0.32, 0}, 1}, {[]float64{0.9, 0.8, 0.95}, 1},
+		{[]float64{0, 0}, 0}, {[]float64{0.29, 0}, 0}, {[]float64{0.3, 0}, 1}, {[]float64{0.9, 0.8, 0.95}, 1},
 	} {
 		if got := roomiest(tt.busy); got != tt.want {
 			t.Errorf("roomiest(%v) = %d, want %d", tt.busy, got, tt.want)
