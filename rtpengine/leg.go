@@ -174,3 +174,6 @@ func (l *leg) heardExtmaps() []sdp.Extmap {
 	}
 	return l.In.Extmaps
 }
+
+// refuses tells whether the party itself gave the section port 0: it says nothing else about it.
+func (l *leg) refuses() bool { return l.Rejected && l.In != nil && l.In.Port == 0 }

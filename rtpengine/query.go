@@ -273,8 +273,8 @@ func (m *Media) streamWords(s relay.StreamStatus, comp relay.Component) []string
 	w.when(s.NoKernel != "", "no kernel support")
 	w.when(s.DTLSDone, "DTLS fingerprint verified")
 	w.when(s.NoConsent, "consent lost") // ours: the reference says nothing of it
-	w.when(m.leg.Flags.StrictSource, "strict source address")
-	w.when(m.leg.Flags.Handover, "media handover")
+	w.when(m.leg.Flags.StrictSource && !m.leg.refuses(), "strict source address")
+	w.when(m.leg.Flags.Handover && !m.leg.refuses(), "media handover")
 	return w
 }
 
@@ -283,7 +283,7 @@ func (m *Media) flagWords() []string {
 	l := &m.leg
 	var w wordList
 	w.when(l.Seen, "initialized")
-	w.when(l.Flags.Asymmetric, "asymmetric")
+	w.when(l.Flags.Asymmetric && !l.refuses(), "asymmetric")
 	w.when(l.receives(), "send")
 	w.when(l.sends(), "recv")
 	w.when(l.Mux.On, "rtcp-mux")
@@ -292,8 +292,8 @@ func (m *Media) flagWords() []string {
 	w.when(l.DTLS.On && l.DTLS.Decided && !l.DTLS.Active, "DTLS role passive")
 	w.when(l.secure() && len(l.SDES.Sent) > 0, "SDES")
 	w.when(m.passthrough(), "passthrough")
-	w.when(l.ICE.On, "ICE")
-	w.when(l.ICE.On && l.ICE.Trickle, "trickle ICE")
+	w.when(l.ICE.On && !l.refuses(), "ICE")
+	w.when(l.ICE.On && !l.refuses() && l.ICE.Trickle, "trickle ICE")
 	w.when(l.ICE.Controlling, "ICE controlling")
 	w.when(l.ICE.On && l.ICE.RemoteLite, "ICE-lite peer")
 	w.when(l.ICE.On && l.ICE.Lite, "ICE-lite self")
