@@ -173,6 +173,9 @@ type Route struct {
 	// LoopCheck drops RTP that goes round in circles: the far side's address is one of this host's own.
 	LoopCheck bool
 
+	// Digits are the payload types of RFC 4733 whose events are told when they end, also where RTP goes nowhere.
+	Digits PTSet
+
 	// ClockRates are those that RFC 3551 does not assign; they are needed for the jitter only.
 	ClockRates []ClockRate
 
@@ -204,6 +207,7 @@ type Sink struct {
 	To          *Transport
 	PTMap       *[128]uint8        // nil: unchanged; 0xff: drop that payload type
 	Recode      *[128]*[256]byte   // by received payload type: nil unchanged, else what each byte of the payload becomes
+	Digits      *DigitEdit         // nil: events go on as they are
 	ExtMap      *[256]uint8        // nil: unchanged; 0: remove the extension, else its new id
 	ExtForms    rtp.ExtensionForms // of what ExtMap keeps
 	MID         string             // with MIDExt: written into each packet (the receiver is bundled)
@@ -227,6 +231,7 @@ const (
 	EventConsentLost
 	EventDTLSConnected
 	EventDTLSFailed
+	EventDigit // see Digit
 )
 
 // Event is something the engine may want to know. The queue is bounded: when it is full events are dropped and counted.
@@ -236,6 +241,7 @@ type Event struct {
 	Component Component
 	At        time.Time
 	Detail    string // for the log: pair, suite, alert
+	Digit     Digit
 }
 
 // Certificate is our DTLS identity.

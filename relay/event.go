@@ -13,10 +13,20 @@ type events struct {
 	dropped atomic.Uint64
 }
 
-// emit never waits: a full queue means that the event is counted and forgotten.
+// emit tells that something happened to a component.
 func (e *events) emit(kind EventKind, t *Transport, c Component, at time.Time, detail string) {
+	e.put(Event{Kind: kind, ID: t.cfg.ID, Component: c, At: at, Detail: detail})
+}
+
+// digit tells of an event of RFC 4733.
+func (e *events) digit(t *Transport, at time.Time, d Digit) {
+	e.put(Event{Kind: EventDigit, ID: t.cfg.ID, At: at, Digit: d})
+}
+
+// put never waits: a full queue means that the event is counted and forgotten.
+func (e *events) put(ev Event) {
 	select {
-	case e.queue <- Event{Kind: kind, ID: t.cfg.ID, Component: c, At: at, Detail: detail}:
+	case e.queue <- ev:
 	default:
 		e.dropped.Add(1)
 	}

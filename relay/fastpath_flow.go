@@ -37,6 +37,9 @@ func (f *flow) describe(p *port, from netip.AddrPort, ssrcs []uint32) (*flow, eb
 			if s.PTMap != nil && s.PTMap[pt] == 0xff {
 				act.PTs[pt/64] &^= 1 << (pt % 64) // userspace drops it
 			}
+			if route.Digits.Has(pt) || s.Digits != nil && s.Digits.PTs.Has(pt) {
+				act.PTs[pt/64] &^= 1 << (pt % 64) // userspace tells or rewrites it
+			}
 		}
 		n.outs = append(n.outs, *out)
 		act.Sinks = append(act.Sinks, sink)

@@ -373,10 +373,10 @@ func TestOffloadKnowsAll(t *testing.T) {
 		{reflect.TypeFor[relay.Route](), map[string]string{
 			"ID": apart, "MID": apart, "MIDExt": apart, "PTs": apart, // of which to choose among routes
 			"Discard": refused, "Silence": refused, "LoopCheck": refused,
-			"ClockRates": told, "Sinks": told,
+			"ClockRates": told, "Sinks": told, "Digits": "not told",
 		}},
 		{reflect.TypeFor[relay.Sink](), map[string]string{
-			"To": told, "PTMap": told, "Passthrough": told, "MuteRTP": "not told",
+			"To": told, "PTMap": told, "Passthrough": told, "MuteRTP": "not told", "Digits": "not told",
 			"Recode": refused, "ExtMap": refused, "ExtForms": "with ExtMap", "MID": refused, "MIDExt": refused, "Silence": refused,
 			"Feedback": apart, "MuteRTCP": apart,
 		}},
@@ -399,26 +399,43 @@ func TestOffloadKnowsAll(t *testing.T) {
 	}
 }
 
-// Blocked DTMF is a matter of userspace; the rest of the flow is not.
+// Events that are dropped, told or rewritten are a matter of userspace; the rest of the flow is not.
 func TestOffloadWithoutDTMF(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		o := newOffload(t)
-		defer o.host.Close()
-		pts := new([128]uint8)
-		for i := range pts {
-			pts[i] = uint8(i)
-		}
-		pts[101] = 0xff
-		o.a.SetPlan(&relay.Plan{Routes: []relay.Route{{ID: 1, Sinks: []relay.Sink{{To: o.b, PTMap: pts}}}}})
-		o.talk()
-		o.kernel(true, "")
-		event := packet(o.seq[0], ssrcA)
-		event[1] = 101
-		o.seq[0]++
-		o.pa.Send(event, at(o.a, relay.RTP))
-		o.expect(0, 0)
-		o.talk()
-	})
+	pts := new([128]uint8)
+	for i := range pts {
+		pts[i] = uint8(i)
+	}
+	pts[101] = 0xff
+	var events relay.PTSet
+	events.Add(101)
+	for _, tt := range []struct {
+		name   string
+		route  relay.Route
+		sink   relay.Sink
+		passed int
+	}{
+		{"dropped", relay.Route{}, relay.Sink{PTMap: pts}, 0},
+		{"told", relay.Route{Digits: events}, relay.Sink{}, 1},
+		{"rewritten", relay.Route{}, relay.Sink{Digits: &relay.DigitEdit{PTs: events}}, 1},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				o := newOffload(t)
+				defer o.host.Close()
+				tt.sink.To, tt.route.ID = o.b, 1
+				tt.route.Sinks = []relay.Sink{tt.sink}
+				o.a.SetPlan(&relay.Plan{Routes: []relay.Route{tt.route}})
+				o.talk()
+				o.kernel(true, "")
+				event := packet(o.seq[0], ssrcA)
+				event[1] = 101
+				o.seq[0]++
+				o.pa.Send(event, at(o.a, relay.RTP))
+				o.expect(0, tt.passed)
+				o.talk()
+			})
+		})
+	}
 }
 
 func TestOffloadSources(t *testing.T) {

@@ -100,6 +100,9 @@ func (p *port) rtp(lv *live, b []byte, from netip.AddrPort, m *Meta) {
 		}
 		return
 	}
+	if route.Digits.Has(h.PT) {
+		c.digit(route, b, h, from, m.At)
+	}
 	if lv.dropIn || route.Discard {
 		return
 	}
@@ -209,6 +212,9 @@ func recode(b []byte, h rtp.Header, table *[256]byte) {
 
 // sendRTP makes of the plain packet b, in place, what s is to get, and sends it.
 func (s *Sink) sendRTP(b []byte, h rtp.Header) {
+	if s.Digits != nil && s.Digits.PTs.Has(h.PT) {
+		s.Digits.edit(b, h)
+	}
 	if s.Recode != nil {
 		if table := s.Recode[h.PT&0x7f]; table != nil {
 			recode(b, h, table)

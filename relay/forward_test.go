@@ -274,9 +274,9 @@ func TestForwardAllocates(t *testing.T) {
 	for range 2 {
 		to := memTransport(t, h, Settings{SDES: &SDES{Send: key}})
 		to.addrs[0].ports[RTP].sock.(*memSocket).quiet = true
-		sinks = append(sinks, Sink{To: to, MID: "0", MIDExt: 3, ExtMap: &exts})
+		sinks = append(sinks, Sink{To: to, MID: "0", MIDExt: 3, ExtMap: &exts, Digits: &DigitEdit{PTs: PTSet{1}, Seed: 1}})
 	}
-	from.SetPlan(&Plan{Routes: []Route{{Sinks: sinks}}})
+	from.SetPlan(&Plan{Routes: []Route{{Sinks: sinks, Digits: PTSet{1}}}})
 	in := withExt(0, 5, 0x10, 0xaa)
 	buf := make([]byte, len(in)+Tailroom)
 	m := &Meta{At: time.Now(), Scratch: make([]byte, ScratchLen)}

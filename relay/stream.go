@@ -30,6 +30,7 @@ type component struct {
 
 	lastPacket atomic.Int64 // Unix nanoseconds; 0: none yet
 	lastSSRC   atomic.Uint32
+	lastDigit  atomic.Uint64         // SSRC and timestamp of the last event that was told
 	first      addrCell              // where the first packet came from
 	drops      atomic.Pointer[drops] // nil: none yet
 
