@@ -2,6 +2,8 @@ package ng
 
 import (
 	"bufio"
+	"crypto/rand"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"net"
@@ -27,6 +29,32 @@ func (s *Server) ListenTCP(addr netip.AddrPort) (netip.AddrPort, error) {
 		return netip.AddrPort{}, fmt.Errorf("ng: %w", net.ErrClosed)
 	}
 	return l.Addr().(*net.TCPAddr).AddrPort(), nil
+}
+
+// notifyTimeout is how long a client may leave a notification unread.
+const notifyTimeout = 100 * time.Millisecond
+
+// Notify sends every client on TCP a message of our own, in bencode under a cookie that nobody has used. They do not
+// answer. A connection that takes none is closed.
+func (s *Server) Notify(notice *Dict) {
+	var cookie [8]byte
+	_, _ = rand.Read(cookie[:]) // never fails
+	message := AppendFrame(nil, hex.EncodeToString(cookie[:]), AppendBencode(nil, DictValue(notice)))
+	var clients []*net.TCPConn
+	s.mu.Lock()
+	for c := range s.closers {
+		if conn, ok := c.(*net.TCPConn); ok {
+			clients = append(clients, conn)
+		}
+	}
+	s.mu.Unlock()
+	for _, conn := range clients {
+		_ = conn.SetWriteDeadline(time.Now().Add(notifyTimeout)) // fails only on a closed connection, as Write then does
+		if _, err := conn.Write(message); err != nil {
+			s.log.Warn("notification of a control connection", "source", conn.RemoteAddr(), "error", err)
+			_ = conn.Close() // half a message may have gone out
+		}
+	}
 }
 
 func (s *Server) acceptTCP(l *net.TCPListener) {

@@ -130,7 +130,9 @@ func (c *Call) runAnswer(from, to *Participant, s *sdp.Session, f *Flags) (body 
 	}
 	n.commit()
 	n.unfork()
-	from.blockDTMF = from.blockDTMF || f.BlockDTMF
+	if f.BlockDTMF {
+		from.dtmf = c.engine.dtmfGate(f)
+	}
 	body = n.print(false)
 	c.apply()
 	from.lateFragments()

@@ -6,8 +6,8 @@ func (e *Engine) blockMedia(x *exchange) error     { return e.gate(x, setBlocked
 func (e *Engine) unblockMedia(x *exchange) error   { return e.gate(x, setBlocked, false) }
 func (e *Engine) silenceMedia(x *exchange) error   { return e.gate(x, setSilenced, true) }
 func (e *Engine) unsilenceMedia(x *exchange) error { return e.gate(x, setSilenced, false) }
-func (e *Engine) blockDTMF(x *exchange) error      { return e.gate(x, setBlockDTMF, true) }
-func (e *Engine) unblockDTMF(x *exchange) error    { return e.gate(x, setBlockDTMF, false) }
+func (e *Engine) blockDTMF(x *exchange) error      { return e.gate(x, setDTMF(e.dtmfGate(&x.flags)), true) }
+func (e *Engine) unblockDTMF(x *exchange) error    { return e.gate(x, setDTMF(dtmfGate{}), false) }
 
 // gateSetter switches one gate: of the party when s is nil, else of one flow.
 type gateSetter func(p *Participant, s *subscription, on bool)
@@ -28,11 +28,13 @@ func setSilenced(p *Participant, s *subscription, on bool) {
 	}
 }
 
-func setBlockDTMF(p *Participant, s *subscription, on bool) {
-	if s != nil {
-		s.blockDTMF = on
-	} else {
-		p.blockDTMF = on
+func setDTMF(g dtmfGate) gateSetter {
+	return func(p *Participant, s *subscription, on bool) {
+		if s != nil {
+			s.dtmf = g
+		} else {
+			p.dtmf = g
+		}
 	}
 }
 

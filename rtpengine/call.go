@@ -2,6 +2,7 @@ package rtpengine
 
 import (
 	"log/slog"
+	"net/netip"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -30,8 +31,9 @@ type Call struct {
 	participants []*Participant
 	byTag        map[string]*Participant // tags and aliases
 	metadata     string
-	xmlrpc       string // xmlrpc-callback
-	tos          int    // relay.Settings.TOS
+	xmlrpc       string         // xmlrpc-callback
+	dtmfLog      netip.AddrPort // DTMF-log-dest
+	tos          int            // relay.Settings.TOS
 	dropTraffic  bool
 	generateRTCP bool
 	learning     relay.Learning
@@ -164,6 +166,9 @@ func (c *Call) follow(f *Flags) {
 	}
 	if f.Metadata != "" {
 		c.metadata = f.Metadata
+	}
+	if f.DTMFLog.IsValid() {
+		c.dtmfLog = f.DTMFLog
 	}
 	if f.XMLRPCCallback != "" {
 		c.xmlrpc = f.XMLRPCCallback

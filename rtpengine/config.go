@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"time"
 
+	"rtpsidecar/ng"
 	"rtpsidecar/relay"
 	"rtpsidecar/relay/ebpf"
 )
@@ -45,6 +46,11 @@ type Config struct {
 
 	// RTCP is told of each RTCP compound of a call, see [relay.RTCPTap]; nil: nobody is.
 	RTCP func(callID string, b []byte, from, to netip.AddrPort, at time.Time)
+
+	// DTMF is told of digits in calls that name a destination, with it, and with DTMFAll of those in all others. It is
+	// called from one goroutine, which events wait for. nil: nobody is told.
+	DTMF    func(to netip.AddrPort, notice *ng.Dict)
+	DTMFAll bool
 
 	Log *slog.Logger
 	Now func() time.Time                                                // tests; nil: time.Now

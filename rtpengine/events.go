@@ -26,6 +26,10 @@ func (e *Engine) event(ev relay.Event) {
 		return // its transport is closed by now
 	}
 	o := v.(*portOwner)
+	if ev.Kind == relay.EventDigit { // told to those who asked; neither log nor timeline keep what may be a PIN
+		e.tellDigit(o, ev)
+		return
+	}
 	o.noteEvent(ev)
 	log := o.log.With("media", o.index, "component", int(ev.Component)+1)
 	switch ev.Kind {

@@ -92,6 +92,10 @@ type Flags struct {
 	EarlyMedia, Mix, Egress, Inactive       bool
 	SIPREC                                  bool
 	BlockDTMF                               bool
+	DTMFSecurity                            DTMFSecurity
+	Digit                                   uint8 // of DTMFDigit
+	Volume                                  uint8 // of events, -dBm0; 0: theirs
+	DTMFLog                                 netip.AddrPort
 	LoopProtect, Debug                      bool
 
 	Metadata       string

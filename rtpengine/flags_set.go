@@ -353,3 +353,28 @@ func dtlsBit(p *flagParser) *OnOff        { return &p.tls }
 func sideWord(name string) setter {
 	return func(p *flagParser, _ string, _ ng.Value) { side(p, name) }
 }
+
+func dtmfSecurity(f *Flags) *DTMFSecurity { return &f.DTMFSecurity }
+
+// digit is the key digit.
+func digit(p *flagParser, _ string, v ng.Value) {
+	n, ok := digitNumber(flagText(v))
+	if !ok {
+		p.unknown("digit: " + flagText(v))
+		return
+	}
+	p.f.Digit = n
+}
+
+// dtmfLog is the key DTMF-log-dest; a host is named by its address, as nothing may wait for DNS here.
+func dtmfLog(p *flagParser, _ string, v ng.Value) {
+	if flagText(v) == "" {
+		return
+	}
+	a, err := netip.ParseAddrPort(flagText(v))
+	if err != nil || a.Port() == 0 {
+		p.unknown("DTMF-log-dest: " + flagText(v))
+		return
+	}
+	p.f.DTMFLog = a
+}

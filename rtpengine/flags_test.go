@@ -46,7 +46,7 @@ func value(x any) ng.Value {
 	return x.(ng.Value)
 }
 
-var flagCmp = cmp.Options{cmpopts.EquateComparable(netip.Addr{}), cmpopts.EquateEmpty()}
+var flagCmp = cmp.Options{cmpopts.EquateComparable(netip.Addr{}, netip.AddrPort{}), cmpopts.EquateEmpty()}
 
 func TestParseFlags(t *testing.T) {
 	immediate := relay.LearnImmediate
@@ -187,8 +187,12 @@ func TestParseFlagsMore(t *testing.T) {
 		{name: "fax off", in: dict("T.38", "stop,no-ECM,no-V17"), want: Flags{}},
 		{name: "fax in an answer", command: "answer", in: dict("flags", "T38-decode"), want: Flags{}},
 		{name: "DTMF", in: dict("DTMF-security", "silence", "DTMF-delay", "20"), reason: "not supported: DTMF-security=silence, DTMF-delay"},
-		{name: "DTMF off", in: dict("DTMF-security", "off", "DTMF-delay", 0, "trigger", ""), want: Flags{}},
-		{name: "DTMF dropped", command: "block DTMF", in: dict("DTMF-security", "drop"), want: Flags{}},
+		{name: "DTMF off", in: dict("DTMF-security", "off", "DTMF-delay", 0, "trigger", ""), want: Flags{DTMFSecurity: DTMFOff}},
+		{name: "DTMF rewritten", command: "block DTMF", in: dict("DTMF-security", "DTMF", "code", "#", "volume", -12),
+			want: Flags{DTMFSecurity: DTMFDigit, Digit: 11, Volume: 12}},
+		{name: "DTMF told", in: dict("DTMF-log-destination", "192.0.2.1:5000"), want: Flags{DTMFLog: netip.MustParseAddrPort("192.0.2.1:5000")}},
+		{name: "nobody told of DTMF", in: dict("DTMF-log-dest", ""), want: Flags{}},
+		{name: "DTMF dropped", command: "block DTMF", in: dict("DTMF-security", "drop"), want: Flags{DTMFSecurity: DTMFDrop}},
 		{name: "music", in: dict("moh", dict("file", "x")), reason: "not supported: moh"},
 		{name: "player", in: dict("audio-player", "always"), reason: "not supported: audio-player=always"},
 		{name: "no player", in: dict("audio-player", "transcoding", "flags", "no-player"), want: Flags{}},

@@ -146,13 +146,13 @@ func valueRows() []FlagRow {
 		FlagRow{Name: "no", Also: []string{"off", "false", "0", "disable", "disabled"}, Tier: 'A', Status: FlagNoEffect, Note: "nothing is recorded"},
 		FlagRow{Name: "discard", Status: FlagNoEffect, Note: "nothing is recorded"})
 	of("DTMF-security", inBoth|InBlockDTMF,
-		FlagRow{Name: "off", Also: []string{"no", "none", "disable", "disabled"}, Status: FlagNoEffect, Note: "the default"},
-		FlagRow{Name: "drop", Status: FlagNoEffect, Note: "the default: blocked events are dropped"},
+		FlagRow{Name: "off", Also: []string{"no", "none", "disable", "disabled"}, Note: "blocking is off", set: turnTo(dtmfSecurity, DTMFOff)},
+		FlagRow{Name: "drop", Note: "the default: blocked events are dropped", set: turnTo(dtmfSecurity, DTMFDrop)},
 		FlagRow{Name: "silence", Status: FlagRefused, Note: "audio is not encoded"},
 		FlagRow{Name: "tone", Status: FlagRefused, Note: "audio is not encoded"},
-		FlagRow{Name: "random", Status: FlagRefused, Note: "events are not rewritten"},
-		FlagRow{Name: "zero", Status: FlagRefused, Note: "events are not rewritten"},
-		FlagRow{Name: "DTMF", Status: FlagRefused, Note: "events are not rewritten"})
+		FlagRow{Name: "random", Status: FlagDiffers, Note: "events get a digit of 0-9 drawn for each; the reference puts tones into the audio", set: turnTo(dtmfSecurity, DTMFRandom)},
+		FlagRow{Name: "zero", Status: FlagDiffers, Note: "events become the digit 0; tones in the audio stay", set: turnTo(dtmfSecurity, DTMFZero)},
+		FlagRow{Name: "DTMF", Status: FlagDiffers, Note: "events become the one of the key digit; tones in the audio stay", set: turnTo(dtmfSecurity, DTMFDigit)})
 	of("T.38", InOffer,
 		FlagRow{Name: "decode", Status: FlagRefused, Note: "no fax gateway"},
 		FlagRow{Name: "force", Status: FlagRefused, Note: "no fax gateway"},

@@ -82,7 +82,7 @@ type subscription struct {
 	offerAnswer bool // one half of a dialogue; else publish and subscribe
 	blocked     bool // block media for this flow
 	silenced    bool // silence media for this flow
-	blockDTMF   bool
+	dtmf        dtmfGate
 	mirrorRTCP  bool // RTCP of the subscriber goes back to the source
 }
 

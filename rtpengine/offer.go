@@ -170,7 +170,9 @@ func (c *Call) runOffer(from, to *Participant, s *sdp.Session, f *Flags) (body [
 			p.am.echo, p.bm.echo = f.MediaEcho.effects()
 		}
 	}
-	from.blockDTMF = from.blockDTMF || f.BlockDTMF
+	if f.BlockDTMF {
+		from.dtmf = c.engine.dtmfGate(f)
+	}
 	body = n.print(true)
 	c.apply()
 	from.lateFragments()

@@ -39,7 +39,7 @@ type Participant struct {
 	out  printed      // what we printed to it last
 
 	metadata  string
-	blockDTMF bool
+	dtmf      dtmfGate
 	blocked   bool // block media
 	silenced  bool // silence media
 	forwarded bool // start forwarding

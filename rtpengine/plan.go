@@ -48,6 +48,9 @@ func (m *Media) route() relay.Route {
 		ClockRates: clockRates(m.leg.Codecs),
 		LoopCheck:  m.leg.LoopCheck,
 	}
+	if m.party.call.tellsDigits() {
+		r.Digits = eventTypes(m.leg.Codecs)
+	}
 	if m.party.silenced {
 		r.Silence = silenceSet(m.leg.Codecs)
 	}
@@ -85,9 +88,8 @@ func (s *subscription) sink() (relay.Sink, bool) {
 		PTMap:    payloadMap(to.Codecs, from.Codecs, from.Shown),
 	}
 	k.PTMap, k.Recode = recode(k.PTMap, to.agreed(), from.Codecs, from.Shown)
-	if s.from.party.blockDTMF || s.blockDTMF {
-		k.PTMap = withoutDTMF(k.PTMap, from.Codecs)
-	}
+	s.from.party.dtmf.apply(&k, from.Codecs)
+	s.dtmf.apply(&k, from.Codecs)
 	if k.ExtMap = to.extensions(from); k.ExtMap != nil {
 		k.ExtForms = to.extensionForms()
 	}
@@ -100,7 +102,7 @@ func (s *subscription) sink() (relay.Sink, bool) {
 		k.MID, k.MIDExt = to.MID, uint8(to.MIDExt)
 	}
 	k.Passthrough = from.SDES.Chosen && to.SDES.Chosen && from.SDES.Recv.Equal(to.SDES.Send) &&
-		!from.Flags.Recrypt && !to.Flags.Recrypt && k.PTMap == nil && k.ExtMap == nil && k.MID == "" &&
+		!from.Flags.Recrypt && !to.Flags.Recrypt && k.PTMap == nil && k.Digits == nil && k.ExtMap == nil && k.MID == "" &&
 		!s.from.party.call.generateRTCP && s.from.party.noPayloadEdits()
 	return k, true
 }

@@ -92,6 +92,12 @@ func serve(ctx context.Context, env env, args []string, asReference bool) error 
 			s.engine.RTCP = collector.rtcp
 		}
 	}
+	digits, err := newDigitLog(s.dtmfLog, log)
+	if err != nil {
+		return usageError{err}
+	}
+	defer func() { _ = digits.conn.Close() }() // nothing is waiting to be sent
+	s.engine.DTMF, s.engine.DTMFAll = digits.tell, s.dtmfLog != "" || s.dtmfLogTCP
 	if s.engine.Table, err = openTable(s, log); err != nil {
 		return err
 	}
@@ -107,7 +113,7 @@ func serve(ctx context.Context, env env, args []string, asReference bool) error 
 		settings: s, env: env, log: log, level: level, calls: engine, operator: operator,
 		args: args, reload: !hasTerminal(), failed: make(chan error, 1),
 	}
-	d.homer = collector
+	d.homer, d.digits = collector, digits
 	if collector != nil && s.homerNG {
 		d.trace = collector.ng
 	}
@@ -118,11 +124,12 @@ func serve(ctx context.Context, env env, args []string, asReference bool) error 
 // daemon is the control side of a running `serve`.
 type daemon struct {
 	*settings
-	env   env
-	log   *slog.Logger
-	level *logLevel
-	trace func(*ng.Request, string, []byte) // see ng.ServerConfig
-	homer *homer                            // nil: no collector is told
+	env    env
+	log    *slog.Logger
+	level  *logLevel
+	trace  func(*ng.Request, string, []byte) // see ng.ServerConfig
+	homer  *homer                            // nil: no collector is told
+	digits *digitLog
 
 	calls    *rtpengine.Engine
 	operator *console
@@ -137,6 +144,9 @@ type daemon struct {
 // run opens the listeners, says that we are ready, and waits for the end of ctx. quiet gives up stderr once ready.
 func (d *daemon) run(ctx context.Context, quiet bool) error {
 	server := ng.NewServer(ng.ServerConfig{Handler: d.calls, Logger: d.log, TOS: d.controlTOS, Trace: d.trace})
+	if d.dtmfLogTCP {
+		d.digits.tcp.Store(server)
+	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer func() {
 		cancel()

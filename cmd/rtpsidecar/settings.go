@@ -36,6 +36,8 @@ type settings struct {
 	homer, homerProtocol string
 	homerID, homerProto  int
 	homerNoRTCP, homerNG bool
+	dtmfLog              string
+	dtmfLogTCP           bool
 
 	pprof      bool
 	webToken   string
