@@ -351,9 +351,10 @@ func renumber(c *sdp.Codec, numbers *[128]uint8) []string {
 
 // isSupplement tells formats that carry no media by themselves and belong to the codecs of their clock rate.
 func isSupplement(c *sdp.Codec) bool {
-	switch strings.ToLower(c.Name) {
-	case "telephone-event", "cn", "red", "ulpfec", "flexfec-03":
-		return true
+	for _, name := range [...]string{"telephone-event", "CN", "red", "ulpfec", "flexfec-03"} {
+		if strings.EqualFold(c.Name, name) {
+			return true
+		}
 	}
 	return false
 }

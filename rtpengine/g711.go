@@ -74,10 +74,10 @@ func otherLaw(c *sdp.Codec) string {
 	if c.ClockHz != 8000 || c.Channels > 1 {
 		return ""
 	}
-	switch strings.ToUpper(c.Name) {
-	case "PCMU":
+	switch {
+	case strings.EqualFold(c.Name, "PCMU"):
 		return "PCMA"
-	case "PCMA":
+	case strings.EqualFold(c.Name, "PCMA"):
 		return "PCMU"
 	}
 	return ""

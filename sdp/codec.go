@@ -1,6 +1,7 @@
 package sdp
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -127,6 +128,9 @@ func Matches(a, b *Codec) bool {
 	if !SameEncoding(a, b) {
 		return false
 	}
+	if slices.Equal(a.Fmtp, b.Fmtp) {
+		return true
+	}
 	name := strings.ToUpper(a.Name)
 	for _, p := range decisive[name] {
 		x, ok := a.FmtpParam(p.name)
@@ -171,10 +175,14 @@ func h264Profile(c *Codec) uint64 {
 func MatchAnswer(offer, answer []Codec) []int {
 	match := make([]int, len(answer))
 	used := make([]bool, len(offer))
+	left := len(answer)
 	for i := range match {
 		match[i] = -1
 	}
 	try := func(repair bool, fits func(a, o *Codec) bool) {
+		if left == 0 {
+			return
+		}
 		for i := range answer {
 			if match[i] >= 0 || isRepair(&answer[i]) != repair {
 				continue
@@ -182,6 +190,7 @@ func MatchAnswer(offer, answer []Codec) []int {
 			for j := range offer {
 				if !used[j] && fits(&answer[i], &offer[j]) {
 					match[i], used[j] = j, true
+					left--
 					break
 				}
 			}
