@@ -41,7 +41,8 @@ type TransportConfig struct {
 	Single      bool         // one component: rtcp-mux is certain, or the media is not RTP
 	PrimaryOnly bool         // ports on the primary address only (no ICE to be expected)
 	Affinity    uint64       // equal values share a worker, whichever it is: both legs of a call pass the same; below 1<<63
-	ID          uint64       // returned in Events
+	ID          uint64       // names what the transport itself sends: RTCP of its own
+	Owner       any          // returned in Events
 	Log         *slog.Logger // carries callid and tag
 	Tap         RTCPTap      // nil: none
 }
@@ -237,7 +238,7 @@ const (
 // Event is something the engine may want to know. The queue is bounded: when it is full events are dropped and counted.
 type Event struct {
 	Kind      EventKind
-	ID        uint64 // TransportConfig.ID
+	Owner     any // TransportConfig.Owner
 	Component Component
 	At        time.Time
 	Detail    string // for the log: pair, suite, alert

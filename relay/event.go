@@ -15,12 +15,12 @@ type events struct {
 
 // emit tells that something happened to a component.
 func (e *events) emit(kind EventKind, t *Transport, c Component, at time.Time, detail string) {
-	e.put(Event{Kind: kind, ID: t.cfg.ID, Component: c, At: at, Detail: detail})
+	e.put(Event{Kind: kind, Owner: t.cfg.Owner, Component: c, At: at, Detail: detail})
 }
 
 // digit tells of an event of RFC 4733.
 func (e *events) digit(t *Transport, at time.Time, d Digit) {
-	e.put(Event{Kind: EventDigit, ID: t.cfg.ID, At: at, Digit: d})
+	e.put(Event{Kind: EventDigit, Owner: t.cfg.Owner, At: at, Digit: d})
 }
 
 // put never waits: a full queue means that the event is counted and forgotten.

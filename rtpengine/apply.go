@@ -144,7 +144,7 @@ func (m *Media) ensure(w portWish) error {
 	if err != nil {
 		return err
 	}
-	p.call.engine.owners.Store(l.id, &portOwner{p.logger(), m.Index, p.call, p})
+	l.owner.Store(&portOwner{p.logger(), m.Index, p.call, p})
 	if m.local != nil {
 		m.spares = append(m.spares, m.local)
 		if len(m.spares) > maxSpares {
@@ -160,12 +160,12 @@ func (m *Media) ensure(w portWish) error {
 func (p *Participant) openPort(w portWish) (*localPort, error) {
 	c := p.call
 	w.primaryOnly = w.primaryOnly && c.engine.ifaces.several(p.place.iface)
-	l := &localPort{opened: c.engine.now(), id: c.engine.newTransportID(), place: p.place, single: w.single, primaryOnly: w.primaryOnly, key: w.key}
+	l := &localPort{opened: c.engine.now(), place: p.place, single: w.single, primaryOnly: w.primaryOnly, key: w.key}
 	var err error
 	l.t, err = c.engine.host.Open(relay.TransportConfig{
 		Interface: p.place.iface, Family: familyWish(p.place.family),
 		Single: w.single, PrimaryOnly: w.primaryOnly,
-		Affinity: c.affinity, ID: l.id, Log: p.logger(), Tap: c.tap(),
+		Affinity: c.affinity, ID: c.engine.newTransportID(), Owner: l, Log: p.logger(), Tap: c.tap(),
 	})
 	if errors.Is(err, relay.ErrNoPorts) {
 		return nil, errors.Join(errNoPorts, err)
@@ -185,7 +185,7 @@ func (c *Call) tap() relay.RTCPTap {
 // close ends the transport; its counters stay with the call.
 func (l *localPort) close(c *Call) {
 	c.keepCounters(l)
-	c.engine.owners.Delete(l.id)
+	l.owner.Store(nil)
 	l.t.Close()
 }
 

@@ -445,10 +445,11 @@ func TestEvents(t *testing.T) {
 		c.Log = slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	})
 	e.Close() // its goroutines must not write to the log meanwhile
-	e.owners.Store(uint64(77), &portOwner{log: e.log.With("callid", "x"), index: 1, call: newCall(e, "x", time.Now())})
+	var open, closed localPort
+	open.owner.Store(&portOwner{log: e.log.With("callid", "x"), index: 1, call: newCall(e, "x", time.Now())})
 	for kind := relay.EventFirstPacket; kind <= relay.EventDTLSFailed; kind++ {
-		e.event(relay.Event{Kind: kind, ID: 77})
-		e.event(relay.Event{Kind: kind, ID: 78})
+		e.event(relay.Event{Kind: kind, Owner: &open})
+		e.event(relay.Event{Kind: kind, Owner: &closed})
 	}
 	if n := strings.Count(log.String(), "callid=x"); n != int(relay.EventDTLSFailed)+1 {
 		t.Errorf("%d lines:\n%s", n, log.String())

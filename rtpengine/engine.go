@@ -38,7 +38,6 @@ type Engine struct {
 
 	nextAffinity  atomic.Uint64
 	nextTransport atomic.Uint64
-	owners        sync.Map // transport id -> *portOwner, for events
 
 	stats    counters
 	control  control

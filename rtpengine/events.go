@@ -21,11 +21,14 @@ func (e *Engine) drainEvents() {
 
 // event handles one relay event.
 func (e *Engine) event(ev relay.Event) {
-	v, ok := e.owners.Load(ev.ID)
-	if !ok {
+	l, _ := ev.Owner.(*localPort)
+	if l == nil {
+		return
+	}
+	o := l.owner.Load()
+	if o == nil {
 		return // its transport is closed by now
 	}
-	o := v.(*portOwner)
 	if ev.Kind == relay.EventDigit { // told to those who asked; neither log nor timeline keep what may be a PIN
 		e.tellDigit(o, ev)
 		return

@@ -4,6 +4,7 @@ import (
 	"log/slog"
 	"net/netip"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"rtpsidecar/relay"
@@ -34,13 +35,14 @@ type Media struct {
 // localPort is one transport and what it was opened for.
 type localPort struct {
 	t           *relay.Transport
-	id          uint64
 	opened      time.Time
 	place       place
 	single      bool
 	primaryOnly bool
 	key         netip.AddrPort // the other side's endpoint at the time; a change of it asks for new ports
 	counted     received       // of what has come in, this much is in the sums
+
+	owner atomic.Pointer[portOwner] // for events; nil once it is closed
 }
 
 // echo is what media-echo makes of a section's packets.

@@ -235,7 +235,7 @@ func (c *Call) joinTimeline(other *Call) {
 	c.medias(func(m *Media) {
 		for _, l := range slices.Concat([]*localPort{m.local}, m.spares) {
 			if l != nil {
-				c.engine.owners.Store(l.id, &portOwner{m.party.logger(), m.Index, c, m.party})
+				l.owner.Store(&portOwner{m.party.logger(), m.Index, c, m.party})
 			}
 		}
 	})
