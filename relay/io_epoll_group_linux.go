@@ -69,7 +69,9 @@ func (e *epollIO) quit(s *epollSocket) {
 	defer e.mu.Unlock()
 	g := s.group
 	w := e.workers[g.worker]
-	w.remove(s)
+	w.mu.Lock()
+	w.drop(s.slot) // the kernel forgets it with its only descriptor
+	w.mu.Unlock()
 	w.sockets--
 	if g.sockets = slices.DeleteFunc(g.sockets, func(o *epollSocket) bool { return o == s }); len(g.sockets) == 0 {
 		delete(e.groups, g.key)
