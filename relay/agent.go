@@ -135,10 +135,19 @@ func (g *agent) status(st *Status) {
 		return
 	}
 	st.ICEState = g.ice.State().String()
-	st.LastICECheck = g.ice.Stats().LastGood
 	for c := range st.Pairs {
 		st.Pairs[c], _ = g.selectedPair(Component(c))
 	}
+}
+
+// lastGood is when the far side last proved that it is there.
+func (g *agent) lastGood() time.Time {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.ice == nil {
+		return time.Time{}
+	}
+	return g.ice.Stats().LastGood
 }
 
 // AddCandidates adds candidates that came by trickle ICE; end says that none will follow. They belong to the remote

@@ -306,14 +306,13 @@ type ReceptionReport struct {
 
 // Status is a snapshot of a transport.
 type Status struct {
-	Streams      [2]StreamStatus
-	SSRCs        []SSRCStatus
-	LastICECheck time.Time
-	ICEState     string
-	Pairs        [2]Pair
-	DTLSState    string
-	DTLSError    string
-	DTLSHeard    bool // the far side has sent something of DTLS
+	Streams   [2]StreamStatus
+	SSRCs     []SSRCStatus
+	ICEState  string
+	Pairs     [2]Pair
+	DTLSState string
+	DTLSError string
+	DTLSHeard bool // the far side has sent something of DTLS
 }
 
 // Pair is a selected candidate pair; zero when none is.

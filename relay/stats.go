@@ -282,6 +282,20 @@ func (t *Transport) Status() Status {
 	return st
 }
 
+// Heard is when the far side was heard last, by a packet accepted or an ICE check; zero: never.
+func (t *Transport) Heard() time.Time {
+	t.fast.update()
+	last := t.agent.lastGood()
+	for i := range t.comps {
+		if ns := t.comps[i].lastPacket.Load(); ns != 0 {
+			if at := time.Unix(0, ns); at.After(last) {
+				last = at
+			}
+		}
+	}
+	return last
+}
+
 // Kernel reports whether what t receives is forwarded by the fast path now. Unlike Status it takes no lock.
 func (t *Transport) Kernel() bool { return t.fast != nil && t.fast.installed.Load() }
 

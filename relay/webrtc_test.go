@@ -223,7 +223,8 @@ func TestConsentLost(t *testing.T) {
 		c.pa.Send(packet(1, 1), at(c.a, relay.RTP))
 		time.Sleep(time.Second)
 		st := c.x.Status()
-		if !st.Streams[relay.RTP].NoConsent || st.Streams[relay.RTP].Out.Packets != before || st.ICEState != "failed" || time.Since(st.LastICECheck) < 40*time.Second {
+		agent, _ := c.x.ICE()
+		if !st.Streams[relay.RTP].NoConsent || st.Streams[relay.RTP].Out.Packets != before || st.ICEState != "failed" || time.Since(agent.Stats.LastGood) < 40*time.Second {
 			t.Errorf("after lost consent: %+v", st)
 		}
 		if seen := events(c.h1); seen[relay.EventConsentLost] == 0 || seen[relay.EventICEFailed] != 1 {

@@ -60,7 +60,7 @@ func newCall(e *Engine, id string, now time.Time) *Call {
 		via:      id,
 		engine:   e,
 		affinity: e.nextAffinity.Add(1),
-		created:  now, lastSignal: now,
+		created:  now, lastSignal: now, sampled: now,
 		byTag:    map[string]*Participant{},
 		tos:      e.defaultTOS(),
 		learning: e.cfg.EndpointLearning,

@@ -136,12 +136,7 @@ func (m *Media) lastPacket() time.Time {
 	if h.local == nil {
 		return m.party.created
 	}
-	st := h.local.t.Status()
-	last := later(h.local.opened, st.LastICECheck)
-	for _, s := range st.Streams {
-		last = later(last, s.LastPacket)
-	}
-	return last
+	return later(h.local.opened, h.local.t.Heard())
 }
 
 func later(a, b time.Time) time.Time {
