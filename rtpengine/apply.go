@@ -194,13 +194,11 @@ func (m *Media) release() {
 	c := m.party.call
 	if m.local != nil {
 		m.local.close(c)
-		m.local = nil
 	}
 	for _, l := range m.spares {
 		l.close(c)
 	}
-	m.spares = nil
-	m.bundle = nil
+	m.local, m.spares, m.bundle = nil, nil, nil
 }
 
 // idle closes m's transports but the one in use: a rejected section that comes back has the ports it was shown (observed).

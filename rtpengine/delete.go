@@ -25,15 +25,18 @@ func (e *Engine) delete(x *exchange) error {
 	if !whole && len(doomed) == 0 {
 		return x.notFound()
 	}
+	delay := e.adjustable.Load().DeleteDelay
+	if f.DeleteDelay != nil {
+		delay = *f.DeleteDelay
+	}
+	if whole && delay <= 0 {
+		c.freeze()
+	}
 	if !f.Fast {
 		c.report(&x.reply, f.FromTag)
 	}
 	if f.Metadata != "" {
 		c.metadata = f.Metadata
-	}
-	delay := e.adjustable.Load().DeleteDelay
-	if f.DeleteDelay != nil {
-		delay = *f.DeleteDelay
 	}
 	if !whole {
 		if doomed = c.orphaned(doomed); len(doomed) < len(c.alive()) {

@@ -193,22 +193,20 @@ func (e *Engine) openCall(id string, client netip.AddrPort, limited bool) (c *Ca
 	}
 }
 
-// destroy closes everything that c, which is locked, has. unlock takes it out of the table.
+// destroy closes everything that c, which is locked, has, but leaves it as it was for those who ask what happened.
+// unlock takes it out of the table.
 func (e *Engine) destroy(c *Call, why closeReason) {
 	if c.dead {
 		return
 	}
 	if why != closedShutdown {
+		c.freeze()
 		e.remember(c, why)
 	}
 	c.dead = true
 	e.store.Delete(c.ID)
 	e.stats.closed(c, why, e.now())
-	for _, p := range c.participants {
-		if !p.deleted {
-			c.dropParticipant(p)
-		}
-	}
+	c.ports(func(l *localPort) { l.close(c) })
 	c.log.Info("call ended", "reason", why.String(), "duration", e.now().Sub(c.created).Round(time.Millisecond))
 }
 

@@ -69,7 +69,7 @@ func (e *Engine) View(callID string) (CallView, bool) {
 		return c.view(e.now(), c.diagnose(e.now()).Flows), true
 	}
 	if c := e.ended.find(callID); c != nil {
-		return c.View, true
+		return c.view, true
 	}
 	return CallView{}, false
 }
@@ -91,8 +91,8 @@ func (e *Engine) Views(part string, limit int) (now, ended []CallView) {
 		e.unlock(c)
 	}
 	for _, c := range e.ended.all() {
-		if len(ended) < limit && strings.Contains(c.View.CallID, part) {
-			v := c.View
+		if len(ended) < limit && strings.Contains(c.id, part) {
+			v := c.tell().view
 			v.Timeline = nil
 			ended = append(ended, v)
 		}
@@ -171,11 +171,11 @@ func (c *Call) mediaView(m *Media) MediaView {
 	}
 	v.TracePackets, v.TraceLost = m.trace.lists()
 	v.Said = address(l.Remote[relay.RTP])
-	t := m.transport()
-	if t == nil {
+	port := m.port()
+	if port == nil {
 		return v
 	}
-	st := t.Status()
+	st := port.status()
 	rtp := &st.Streams[relay.RTP]
 	v.InUse, v.Suite, v.ICE, v.DTLS = m.codecInUse(st), rtp.Suite, st.ICEState, st.DTLSState
 	v.Local, v.Endpoint, v.Learnt, v.Kernel = address(rtp.Local), address(rtp.Endpoint), rtp.Confirmed, rtp.Kernel
@@ -184,7 +184,8 @@ func (c *Call) mediaView(m *Media) MediaView {
 		v.Pair = fmt.Sprintf("%v to %v", p.Local, p.Remote)
 	}
 	if !rtp.LastPacket.IsZero() {
-		v.LastPacket = &rtp.LastPacket
+		last := rtp.LastPacket // alone, so that not all of st is kept
+		v.LastPacket = &last
 	}
 	for i := range st.SSRCs {
 		s := &st.SSRCs[i]
@@ -207,15 +208,4 @@ func address(a netip.AddrPort) string {
 		return ""
 	}
 	return a.String()
-}
-
-// remember keeps what c, which is locked and about to end, can be asked about later.
-func (e *Engine) remember(c *Call, why closeReason) {
-	now := e.now()
-	c.note("end", nil, 0, "call ended: "+strings.ReplaceAll(why.String(), "_", " "))
-	d := c.diagnose(now)
-	d.Ended = why.String()
-	v := c.view(now, d.Flows)
-	v.Ended = why.String()
-	e.ended.keep(&EndedCall{View: v, Diagnosis: d})
 }

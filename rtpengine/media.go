@@ -41,6 +41,7 @@ type localPort struct {
 	primaryOnly bool
 	key         netip.AddrPort // the other side's endpoint at the time; a change of it asks for new ports
 	counted     received       // of what has come in, this much is in the sums
+	last        *lastLook      // nil: it may still be asked itself
 
 	owner atomic.Pointer[portOwner] // for events; nil once it is closed
 }

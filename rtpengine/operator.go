@@ -240,7 +240,7 @@ func (e *Engine) Session(callID string) (SessionDetail, bool) {
 }
 
 func (c *Call) mediaDetail(r *reporter, m *Media) MediaDetail {
-	st := r.statusOf(m.transport())
+	st := r.statusOf(m.port())
 	d := MediaDetail{Index: m.Index, Type: m.Type, Protocol: first(m.leg.Protocol.String(), m.leg.ProtoText), Codec: m.codecInUse(st)}
 	for comp, s := range st.Streams {
 		if !s.Local.IsValid() {

@@ -109,13 +109,13 @@ func (c *Call) sampleQuality(now time.Time) {
 		if m.local == nil {
 			return
 		}
-		st := m.local.t.Status()
+		st := m.local.status()
 		key := ifaceKey{m.local.place.iface, st.Streams[relay.RTP].Local.Addr()}
 		for _, src := range st.SSRCs {
 			c.sampleSource(m, &src, key)
 		}
-		c.engine.stats.measured(m, &st, key)
-		m.trace.take(now, &st)
+		c.engine.stats.measured(m, st, key)
+		m.trace.take(now, st)
 	})
 }
 

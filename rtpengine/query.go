@@ -80,22 +80,22 @@ func (c *Call) selected(tag string) []*Participant {
 
 // reporter holds what a report gathers: each transport is asked once.
 type reporter struct {
-	call   *Call
-	now    time.Time
-	status map[*relay.Transport]relay.Status
+	call  *Call
+	now   time.Time
+	looks map[*localPort]*relay.Status
 }
 
-func (r *reporter) statusOf(t *relay.Transport) relay.Status {
-	if t == nil {
-		return relay.Status{}
+func (r *reporter) statusOf(l *localPort) *relay.Status {
+	if l == nil || l.last != nil {
+		return l.status()
 	}
-	st, ok := r.status[t]
-	if !ok {
-		if r.status == nil {
-			r.status = map[*relay.Transport]relay.Status{}
+	st := r.looks[l]
+	if st == nil {
+		if r.looks == nil {
+			r.looks = map[*localPort]*relay.Status{}
 		}
-		st = t.Status()
-		r.status[t] = st
+		st = l.status()
+		r.looks[l] = st
 	}
 	return st
 }
@@ -157,12 +157,12 @@ func (p *Participant) links(of func(*Media) []*subscription, end func(*subscript
 
 func (r *reporter) media(m *Media, sum *totals) *ng.Dict {
 	d := ng.NewDict(9)
-	st := r.statusOf(m.transport())
+	st := r.statusOf(m.port())
 	if m.local != nil {
 		add(&sum.RTP, st.Streams[relay.RTP].In)
 		add(&sum.RTCP, st.Streams[relay.RTCP].In)
 		for _, l := range m.spares {
-			s := r.statusOf(l.t)
+			s := r.statusOf(l)
 			add(&sum.RTP, s.Streams[relay.RTP].In)
 			add(&sum.RTCP, s.Streams[relay.RTCP].In)
 		}
@@ -185,7 +185,7 @@ func (r *reporter) media(m *Media, sum *totals) *ng.Dict {
 }
 
 // codecInUse names the codec of the last packet received.
-func (m *Media) codecInUse(st relay.Status) string {
+func (m *Media) codecInUse(st *relay.Status) string {
 	if len(st.SSRCs) == 0 {
 		return ""
 	}
@@ -215,7 +215,7 @@ func codecName(c *sdp.Codec) string {
 	return text
 }
 
-func (r *reporter) stream(m *Media, st relay.Status, comp relay.Component) *ng.Dict {
+func (r *reporter) stream(m *Media, st *relay.Status, comp relay.Component) *ng.Dict {
 	d := ng.NewDict(14)
 	s := st.Streams[comp]
 	muxed := comp == relay.RTCP && m.leg.Mux.On
@@ -311,6 +311,9 @@ func (m *Media) flagWords() []string {
 
 func (m *Media) passthrough() bool {
 	for _, s := range m.sinks {
+		if !s.from.leg.SDES.Chosen {
+			continue // spare the rest of the question
+		}
 		if k, ok := s.sink(); ok && k.Passthrough {
 			return true
 		}
@@ -327,7 +330,7 @@ func (w *wordList) when(b bool, word string) {
 	}
 }
 
-func (r *reporter) ssrcList(st relay.Status, m *Media) ng.Value {
+func (r *reporter) ssrcList(st *relay.Status, m *Media) ng.Value {
 	var list []ng.Value
 	for i := range st.SSRCs {
 		if m.bundled() && st.SSRCs[i].Route != m.id {
@@ -347,7 +350,7 @@ func (r *reporter) ssrcList(st relay.Status, m *Media) ng.Value {
 func (r *reporter) egress(m *Media) ng.Value {
 	var list []ng.Value
 	for _, s := range m.sources {
-		list = append(list, r.ssrcList(r.statusOf(s.from.transport()), s.from).List()...)
+		list = append(list, r.ssrcList(r.statusOf(s.from.port()), s.from).List()...)
 	}
 	return ng.List(list...)
 }
@@ -364,7 +367,7 @@ func (r *reporter) sources(parties []*Participant) *ng.Dict {
 			if m.local == nil {
 				continue
 			}
-			for _, src := range r.statusOf(m.local.t).SSRCs {
+			for _, src := range r.statusOf(m.local).SSRCs {
 				if seen[src.SSRC] {
 					continue // two parties of merged calls may have chosen the same
 				}

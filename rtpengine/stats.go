@@ -110,7 +110,7 @@ func (s *counters) closed(c *Call, why closeReason, now time.Time) {
 		if m.local == nil || m.leg.Rejected {
 			return
 		}
-		if m.local.t.Status().Streams[relay.RTP].In.Packets > 0 {
+		if m.local.status().Streams[relay.RTP].In.Packets > 0 {
 			received++
 		} else {
 			silent++
@@ -129,7 +129,7 @@ func (s *counters) closed(c *Call, why closeReason, now time.Time) {
 
 // keepCounters adds a closing transport's counters to the call.
 func (c *Call) keepCounters(l *localPort) {
-	st := l.t.Status()
+	st := l.status()
 	add(&c.gone.RTP, st.Streams[relay.RTP].In)
 	add(&c.gone.RTCP, st.Streams[relay.RTCP].In)
 }

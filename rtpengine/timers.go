@@ -36,6 +36,7 @@ func (e *Engine) sweep(now time.Time) {
 	limits := e.adjustable.Load()
 	e.load.sample(limits.MaxCPU > 0, limits.MaxLoad > 0, rate)
 	e.fragment.expire(now)
+	e.ended.settle()
 	streams, kernel := int64(0), int64(0)
 	for _, c := range e.snapshot() {
 		c.mu.Lock()

@@ -67,7 +67,7 @@ func (e *Engine) Why(callID string) (Diagnosis, bool) {
 		return c.diagnose(e.now()), true
 	}
 	if c := e.ended.find(callID); c != nil {
-		return c.Diagnosis, true
+		return c.diagnosis, true
 	}
 	return Diagnosis{}, false
 }
@@ -115,15 +115,16 @@ func (x *examiner) leg(m *Media) *legState {
 	if s := x.legs[m]; s != nil {
 		return s
 	}
-	s := &legState{Media: m}
+	l := m.port()
+	s := &legState{Media: m, st: *l.status()}
 	x.legs[m] = s
-	t := m.transport()
-	if t == nil {
+	if l == nil {
 		return s
 	}
-	s.st = t.Status()
-	s.ice, s.hasICE = t.ICE()
-	s.locals = t.Locals()
+	if r := l.ice(); r != nil {
+		s.ice, s.hasICE = *r, true
+	}
+	s.locals = l.t.Locals()
 	s.received = s.st.Streams[relay.RTP].In.Packets
 	if m.bundled() {
 		s.received = 0
@@ -134,7 +135,7 @@ func (x *examiner) leg(m *Media) *legState {
 		}
 	}
 	for _, l := range m.head().spares {
-		s.received += l.t.Status().Streams[relay.RTP].In.Packets
+		s.received += l.status().Streams[relay.RTP].In.Packets
 	}
 	return s
 }

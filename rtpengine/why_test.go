@@ -389,8 +389,19 @@ func TestWhyOfEndedCalls(t *testing.T) {
 	if got := strings.Join(kinds, " "); got != "offer answer end" {
 		t.Errorf("timeline %q", got)
 	}
+	for _, p := range v.Parties {
+		if m := p.Medias[0]; len(v.Parties) != 2 || m.Local == "" || m.Endpoint == "" {
+			t.Errorf("ended call's %s is seen without what was before its end: %+v", p.Tag, m)
+		}
+	}
+	must(t, e, "offer", "call-id", "later", "from-tag", "A", "sdp", body(rtpFrom, plainAudio))
+	must(t, e, "delete", "call-id", "later", "delete-delay", 0)
+	e.sweep(e.now())
+	if c := e.ended.all()[0]; c.call != nil || c.view.CallID != "later" {
+		t.Errorf("a sweep has left call %q as it was", c.id)
+	}
 	for i := range endedKept {
-		e.ended.keep(&EndedCall{View: CallView{CallID: strconv.Itoa(i)}})
+		e.ended.keep(&endedCall{id: strconv.Itoa(i), call: newCall(e, strconv.Itoa(i), e.now())})
 	}
 	if _, ok := e.Why("gone"); ok || len(e.ended.all()) != endedKept {
 		t.Error("ended calls are not bounded")
