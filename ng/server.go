@@ -31,7 +31,7 @@ type ServerConfig struct {
 	Logger  *slog.Logger     // nil: silent
 	Now     func() time.Time // nil: time.Now; stamps Request.Received
 	TOS     int              // type of service (IPv4) or traffic class (IPv6) of all we send; 0: the system's
-	Workers int              // requests that one UDP socket runs at once; 0: one per CPU, at least 2
+	Workers int              // requests that one UDP socket runs at once at most; 0: one per CPU, at least 2
 
 	// Trace is told of each request that was run, with both messages as they went over the wire, cookies included; a
 	// repeated request is none. reply must not be changed; nothing may wait. Nil: nobody is.
@@ -65,7 +65,7 @@ func NewServer(cfg ServerConfig) *Server {
 		cfg.Now = time.Now
 	}
 	if cfg.Workers <= 0 {
-		cfg.Workers = max(2, runtime.NumCPU()) // each more that waits for its turn to read costs wake-ups
+		cfg.Workers = max(2, runtime.NumCPU()) // so that a slow one holds up nobody
 	}
 	s := &Server{cfg: cfg, log: cfg.Logger, closers: make(map[io.Closer]struct{})}
 	s.replies.New = func() any { return new([]byte) }

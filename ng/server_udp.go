@@ -30,9 +30,14 @@ func (s *Server) ListenUDP(addr netip.AddrPort) (netip.AddrPort, error) {
 			return netip.AddrPort{}, fmt.Errorf("ng: destination addresses on %v: %w", addr, err)
 		}
 	}
-	workers := make([]func(), s.cfg.Workers)
-	for i := range workers {
-		workers[i] = func() { s.serveUDP(u) }
+	if u.ready, err = newReadiness(conn); err != nil {
+		_ = conn.Close()
+		return netip.AddrPort{}, fmt.Errorf("ng: %w", err)
+	}
+	u.crowd.setUp(s.cfg.Workers - 1)
+	workers := []func(){func() { s.serveUDP(u) }}
+	for range s.cfg.Workers - 1 {
+		workers = append(workers, func() { s.helpUDP(u) })
 	}
 	if !s.start(conn, workers...) {
 		return netip.AddrPort{}, fmt.Errorf("ng: %w", net.ErrClosed)
@@ -51,10 +56,12 @@ func udpNetwork(a netip.Addr) string {
 type udpSocket struct {
 	conn     *net.UDPConn
 	wildcard bool // bound to all addresses of its family
+	crowd    crowd
 
-	mu  sync.Mutex
-	buf [maxDatagram]byte
-	oob [64]byte
+	mu    sync.Mutex
+	ready *readiness
+	buf   [maxDatagram]byte
+	oob   [64]byte
 }
 
 // datagram is one message with what its answer needs.
@@ -64,48 +71,86 @@ type datagram struct {
 	to   net.IP // the address it was sent to; nil unless the socket is bound to all of them
 }
 
-func (u *udpSocket) read() (datagram, error) {
+// next is for the worker: it waits for a message.
+func (u *udpSocket) next() (datagram, error) {
+	u.crowd.wait()
+	defer u.crowd.work()
 	u.mu.Lock()
 	defer u.mu.Unlock()
+	return u.read()
+}
+
+// more is for helpers: one of the messages that are there already; false: none.
+func (u *udpSocket) more() (datagram, bool) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if !u.ready.now() {
+		return datagram{}, false
+	}
+	d, err := u.read()
+	return d, err == nil // the worker meets the error too
+}
+
+// read needs u.mu held.
+func (u *udpSocket) read() (datagram, error) {
+	if !u.wildcard {
+		n, from, err := u.conn.ReadFromUDPAddrPort(u.buf[:])
+		return datagram{msg: string(u.buf[:n]), from: from}, err
+	}
 	n, oobn, _, from, err := u.conn.ReadMsgUDPAddrPort(u.buf[:], u.oob[:])
 	if err != nil {
 		return datagram{}, err
 	}
-	d := datagram{msg: string(u.buf[:n]), from: from}
-	if u.wildcard {
-		d.to = destination(u.oob[:oobn], from.Addr())
-	}
-	return d, nil
+	return datagram{msg: string(u.buf[:n]), from: from, to: destination(u.oob[:oobn], from.Addr())}, nil
 }
 
 func (u *udpSocket) write(reply []byte, d datagram) error {
+	if d.to == nil {
+		_, err := u.conn.WriteToUDPAddrPort(reply, d.from)
+		return err
+	}
 	_, _, err := u.conn.WriteMsgUDPAddrPort(reply, sourceControl(d.to), d.from)
 	return err
 }
 
-// serveUDP is one worker: it reads, answers and reads again until the socket closes. While it answers another reads,
-// so a slow request holds up nobody else.
+// serveUDP is the worker: it reads, answers and reads again until the socket closes.
 func (s *Server) serveUDP(u *udpSocket) {
+	defer u.crowd.disband()
 	var out []byte
 	for {
-		d, err := u.read()
-		if err != nil {
-			if errors.Is(err, net.ErrClosed) {
-				return
-			}
-			// On Linux an unconnected socket reports no peer's errors; what is left is transient (ENOBUFS, ENOMEM).
-			s.log.Warn("control socket read", "listen", u.conn.LocalAddr(), "error", err)
+		d, err := u.next()
+		if err == nil {
+			out = s.answerUDP(u, out, d)
 			continue
 		}
-		reply := s.exchange(s.ctx, out[:0], d.msg, d.from)
-		if reply == nil {
-			continue
+		if errors.Is(err, net.ErrClosed) {
+			return
 		}
-		out = reply
-		if err := u.write(reply, d); err != nil && s.ctx.Err() == nil {
-			s.log.Warn("control socket write", "listen", u.conn.LocalAddr(), "to", d.from, "size", len(reply), "error", err)
+		// On Linux an unconnected socket reports no peer's errors; what is left is transient (ENOBUFS, ENOMEM).
+		s.log.Warn("control socket read", "listen", u.conn.LocalAddr(), "error", err)
+	}
+}
+
+// helpUDP is for helpers: they answer what is there when they are called.
+func (s *Server) helpUDP(u *udpSocket) {
+	var out []byte
+	for range u.crowd.help {
+		for d, ok := u.more(); ok; d, ok = u.more() {
+			out = s.answerUDP(u, out, d)
 		}
 	}
+}
+
+// answerUDP returns out, or one that is larger, to be used again.
+func (s *Server) answerUDP(u *udpSocket, out []byte, d datagram) []byte {
+	reply := s.exchange(s.ctx, out[:0], d.msg, d.from)
+	if reply == nil {
+		return out
+	}
+	if err := u.write(reply, d); err != nil && s.ctx.Err() == nil {
+		s.log.Warn("control socket write", "listen", u.conn.LocalAddr(), "to", d.from, "size", len(reply), "error", err)
+	}
+	return reply
 }
 
 // reportDestination makes the kernel tell with each datagram which of our addresses it was sent to.
