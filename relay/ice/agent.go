@@ -104,8 +104,8 @@ type Agent struct {
 	triggered  []*pair
 	txs        []transaction
 	early      []early
-	mayThaw    bool // pairs came or went since thaw was last called
-	nextCheck  time.Time
+	mayThaw    bool      // pairs came or went since thaw was last called
+	lastCheck  time.Time // when the last check was started
 	now        time.Time // of the last call
 	reflexives int       // numbers foundations
 	stats      Stats

@@ -1,8 +1,12 @@
 package ice
 
 import (
+	"net/netip"
+	"slices"
 	"testing"
 	"time"
+
+	"github.com/pion/stun/v3"
 )
 
 const (
@@ -192,4 +196,69 @@ func TestEqualTieBreakers(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestAnswerToCheck looks at what leaves when a check comes: the answer and our own check over the same pair, which does
+// not wait for the pace of ordinary checks, only for the smallest one that is allowed.
+func TestAnswerToCheck(t *testing.T) {
+	const elsewhere = "198.51.100.8:40001"
+	rows := []struct {
+		name  string
+		other time.Duration // how long before we started a check of another pair; 0: none
+		wait  time.Duration // until our own check
+	}{
+		{"nothing else to check", 0, 0},
+		{"another check just now", time.Millisecond, 4 * time.Millisecond},
+		{"another check before", 6 * time.Millisecond, 0},
+	}
+	for _, r := range rows {
+		t.Run(r.name, func(t *testing.T) {
+			a := New(Config{Locals: []Candidate{{Component: 1, Addr: netip.MustParseAddrPort(a1)}}})
+			b := New(Config{Controlling: true, Locals: []Candidate{{Component: 1, Addr: netip.MustParseAddrPort(b1)}}})
+			b.SetRemote(start, Remote{Credentials: a.gen.local, Candidates: a.cfg.Locals, End: true})
+			check := slices.Clone(b.Actions()[0].Packet)
+			remote := Remote{Credentials: b.gen.local, End: true}
+			if r.other > 0 {
+				remote.Candidates = []Candidate{{Component: 1, Addr: netip.MustParseAddrPort(elsewhere)}}
+			}
+			a.SetRemote(start, remote)
+			a.Actions()
+			now := start.Add(r.other)
+			a.Input(now, 0, netip.MustParseAddrPort(b1), check)
+			got := sentTypes(t, a)
+			want := []stun.MessageType{stun.BindingSuccess, stun.BindingRequest}
+			if r.wait > 0 {
+				want = want[:1]
+			}
+			if !slices.Equal(got, want) {
+				t.Errorf("sent %v, want %v", got, want)
+			}
+			if r.wait == 0 {
+				return
+			}
+			if at := a.NextDeadline(); !at.Equal(now.Add(r.wait)) {
+				t.Errorf("next deadline after %v, want %v", at.Sub(now), r.wait)
+			}
+			a.Tick(now.Add(r.wait))
+			if got := sentTypes(t, a); !slices.Equal(got, []stun.MessageType{stun.BindingRequest}) {
+				t.Errorf("sent %v after the wait", got)
+			}
+		})
+	}
+}
+
+// sentTypes tells what the agent sends, in order.
+func sentTypes(t *testing.T, a *Agent) (types []stun.MessageType) {
+	t.Helper()
+	for _, x := range a.Actions() {
+		if x.Kind != Send {
+			continue
+		}
+		m := &stun.Message{Raw: slices.Clone(x.Packet)}
+		if err := m.Decode(); err != nil {
+			t.Fatal(err)
+		}
+		types = append(types, m.Type)
+	}
+	return types
 }

@@ -11,6 +11,9 @@ const (
 	// pacing is Ta: the time between two new checks. The reference uses 20 ms; RFC 8445 section 14.2 allows 5.
 	pacing = 20 * time.Millisecond
 
+	// triggeredPacing is Ta before a check that answers one of the peer's: there is a path, and a call waits for it.
+	triggeredPacing = 5 * time.Millisecond
+
 	// Requests go out rto, 2*rto, 4*rto … apart, tries in all, and the last is given lastWait. As the reference does;
 	// lastWait is Rm*RTO of RFC 8489 section 6.2.1, which also gives 7 tries.
 	rto      = 100 * time.Millisecond
@@ -62,17 +65,28 @@ func (a *Agent) run(now time.Time) {
 
 // pace starts at most one check, if the last was started long enough ago.
 func (a *Agent) pace(now time.Time) {
-	if !a.checking() || now.Before(a.nextCheck) {
+	if !a.checking() {
 		return
 	}
 	p := a.nextPair()
-	if p == nil {
+	if p == nil || now.Before(a.due(p)) {
 		return
 	}
 	useCand := p.queuedUse
 	a.unqueue(p)
-	a.nextCheck = now.Add(pacing)
+	a.lastCheck = now
 	a.start(now, p, useCand)
+}
+
+// due is when the next check may start, if it is one of p.
+func (a *Agent) due(p *pair) time.Time {
+	switch {
+	case a.lastCheck.IsZero():
+		return a.started
+	case p.queued:
+		return a.lastCheck.Add(triggeredPacing)
+	}
+	return a.lastCheck.Add(pacing)
 }
 
 // checking says whether this agent sends checks at all.
@@ -190,10 +204,9 @@ func (a *Agent) NextDeadline() time.Time {
 			at = t
 		}
 	}
-	if a.checking() && a.nextPair() != nil {
-		at = a.nextCheck
-		if at.IsZero() {
-			at = a.started
+	if a.checking() {
+		if p := a.nextPair(); p != nil {
+			at = a.due(p)
 		}
 	}
 	for i := range a.txs {
