@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	pion "github.com/pion/dtls/v3"
+	"github.com/pion/dtls/v3/pkg/crypto/elliptic"
 
 	"rtpsidecar/relay/srtp"
 )
@@ -15,6 +16,10 @@ type verifyFunc = func(certificates [][]byte, chains [][]*x509.Certificate) erro
 
 // preferred is what a server takes when it is offered, see Config.StrictOrder.
 var preferred = srtp.SuiteByName("AES_CM_128_HMAC_SHA1_80")
+
+// curves are offered, and by a server taken, in this order. P-256 first: every WebRTC endpoint has it (RFC 8827 section
+// 6.5), and Go has it in assembly, unlike X25519, of which the library computes three products a handshake.
+var curves = []elliptic.Curve{elliptic.P256, elliptic.X25519, elliptic.P384}
 
 // connection is a connection of the library and the pipe that it runs on.
 type connection struct {
@@ -39,6 +44,7 @@ func (k *Keyer) connect(role Role, head []byte, verify verifyFunc) (c connection
 	c.pipe = newPipe(k.inbox, head, k.send)
 	shared := append(k.options(),
 		pion.WithCertificates(k.cfg.Certificate.pair),
+		pion.WithEllipticCurves(curves...),
 		pion.WithSRTPProtectionProfiles(profiles(k.cfg.Suites, role == Server && !k.cfg.StrictOrder)...),
 		pion.WithVerifyPeerCertificate(verify),
 	)
