@@ -42,6 +42,7 @@ func (k *Keyer) options() []pion.Option {
 // connect sets the library up; it sends nothing yet. head is a datagram that was already taken from the inbox.
 func (k *Keyer) connect(role Role, head []byte, verify verifyFunc) (c connection, err error) {
 	c.pipe = newPipe(k.inbox, head, k.send)
+	c.pipe.gate = k.gate
 	shared := append(k.options(),
 		pion.WithCertificates(k.cfg.Certificate.pair),
 		pion.WithEllipticCurves(curves...),

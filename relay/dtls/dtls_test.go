@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -475,4 +476,86 @@ func TestMisuse(t *testing.T) {
 			t.Errorf("%s: accepted", name)
 		}
 	}
+}
+
+// A prepared client sends nothing before it is released, however long that takes, and then at once.
+func TestPrepare(t *testing.T) {
+	prepared := func(t *testing.T, change func(Role, *Config)) (client, server *end, sent *atomic.Int32) {
+		sent = new(atomic.Int32)
+		count := func(_ int, b []byte, deliver func([]byte)) { sent.Add(1); deliver(b) }
+		client, server = link(t, count, nil, change)
+		if err := client.Prepare(context.Background(), fingerprints(server.cert, "sha-256")); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(2 * defaultTimeout)
+		if sent.Load() > 0 || client.State() != StateNew {
+			t.Errorf("%d datagrams before the release, state %v", sent.Load(), client.State())
+		}
+		return client, server, sent
+	}
+	t.Run("released", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			client, server, sent := prepared(t, nil)
+			if client.Deliver(clientHelloLike()) {
+				t.Error("something was taken for an answer before there was a question")
+			}
+			start(t, server, client)
+			client.Release()
+			if sent.Load() != 1 || client.State() != StateHandshake {
+				t.Errorf("%d datagrams when Release returned, state %v", sent.Load(), client.State())
+			}
+			client.Release()
+			checkKeys(t, <-client.result, <-server.result)
+			client.Close()
+			server.Close()
+		})
+	})
+	t.Run("released and unanswered", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			client, _, sent := prepared(t, nil)
+			begun := time.Now()
+			client.Release()
+			r := <-client.result
+			if took := time.Since(begun); took != defaultTimeout || !errors.Is(r.Err, context.DeadlineExceeded) {
+				t.Errorf("%v after %v", r.Err, took)
+			}
+			if want := int32(defaultTimeout / defaultFlightInterval); sent.Load() < want-1 || sent.Load() > want+1 {
+				t.Errorf("%d datagrams, want %d", sent.Load(), want)
+			}
+		})
+	})
+	for name, end := range map[string]func(*Keyer){
+		"closed":    func(k *Keyer) { k.Close() },
+		"abandoned": (*Keyer).Abandon,
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				client, _, sent := prepared(t, nil)
+				end(client.Keyer)
+				client.Release()
+				if r := <-client.result; !errors.Is(r.Err, ErrClosed) || sent.Load() > 0 {
+					t.Errorf("%v, %d datagrams", r.Err, sent.Load())
+				}
+			})
+		})
+	}
+	t.Run("released before it is ready", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			client, server := link(t, nil, nil, nil)
+			start(t, server, client)
+			if err := client.Prepare(context.Background(), fingerprints(server.cert, "sha-256")); err != nil {
+				t.Fatal(err)
+			}
+			client.Release()
+			checkKeys(t, <-client.result, <-server.result)
+			client.Close()
+			server.Close()
+		})
+	})
+	t.Run("without fingerprint", func(t *testing.T) {
+		client, _ := link(t, nil, nil, nil)
+		if err := client.Prepare(context.Background(), nil); !errors.Is(err, ErrFingerprint) {
+			t.Errorf("%v", err)
+		}
+	})
 }

@@ -70,8 +70,8 @@ const (
 type Config struct {
 	Certificate *Certificate
 
-	// Send puts one datagram on the wire. It is called from goroutines of the Keyer, never twice at once, and never
-	// after Close has returned. It must not block nor call the Keyer, and must not keep the bytes.
+	// Send puts one datagram on the wire. It is called from goroutines of the Keyer and by Release, never twice at once, and
+	// never after Close has returned. It must not block nor call the Keyer, and must not keep the bytes.
 	Send func(datagram []byte)
 	// OnResult is called once after Start, from the Keyer's goroutine. It must not call Close.
 	OnResult func(Result)
@@ -103,7 +103,7 @@ type Result struct {
 	Err                   error
 }
 
-// Keyer runs one association: New, any number of Deliver, Start once, Close. A new association is a new Keyer.
+// Keyer runs one association: New, any number of Deliver, Start or Prepare once, Close. A new association is a new Keyer.
 // All methods are safe for concurrent use.
 type Keyer struct {
 	cfg   Config
@@ -113,6 +113,8 @@ type Keyer struct {
 
 	expected chan []Fingerprint // at most one; for a Start without any
 
+	gate *gate // of a client that was prepared; nil: none
+
 	cancel context.CancelFunc
 	done   chan struct{} // closed when the goroutine has ended
 
@@ -121,6 +123,7 @@ type Keyer struct {
 	closed  bool
 	silent  atomic.Bool // Abandon: let nothing out any more
 	client  atomic.Bool // started as one
+	held    atomic.Bool // prepared, not released
 }
 
 // New makes a Keyer without a role. It keeps what is delivered and sends nothing; it has no goroutine until Start.
@@ -161,7 +164,7 @@ func DefaultSuites() []*srtp.Suite {
 // it is not DTLS, the queue is full or the Keyer closed. A client takes no ClientHello, which is of a far end that has
 // changed its role meanwhile: the library would take it for the first message of the server.
 func (k *Keyer) Deliver(datagram []byte) bool {
-	if !plausible(datagram) || k.client.Load() && isClientHello(datagram) || !k.inbox.push(datagram) {
+	if k.held.Load() || !plausible(datagram) || k.client.Load() && isClientHello(datagram) || !k.inbox.push(datagram) {
 		return false
 	}
 	k.heard.Store(time.Now().UnixNano())
@@ -178,6 +181,23 @@ func (k *Keyer) State() State { return State(k.state.Load()) }
 // A server may start before it knows any: the far end's ClientHello can overtake its signalling (RFC 8842 section 5.2).
 // The result then waits for Expect.
 func (k *Keyer) Start(ctx context.Context, role Role, fingerprints []Fingerprint) error {
+	return k.start(ctx, role, fingerprints, nil)
+}
+
+// Prepare is Start as a client, but for sending: the ClientHello is ready and waits for Release.
+func (k *Keyer) Prepare(ctx context.Context, fingerprints []Fingerprint) error {
+	return k.start(ctx, Client, fingerprints, newGate())
+}
+
+// Release lets a prepared client begin. The ClientHello, if it is ready, is sent before Release returns, by Config.Send.
+func (k *Keyer) Release() {
+	if k.held.CompareAndSwap(true, false) {
+		k.state.CompareAndSwap(int32(StateNew), int32(StateHandshake))
+		k.gate.open()
+	}
+}
+
+func (k *Keyer) start(ctx context.Context, role Role, fingerprints []Fingerprint, gate *gate) error {
 	if !known(fingerprints) && (role == Client || len(fingerprints) > 0) {
 		return ErrFingerprint
 	}
@@ -194,8 +214,12 @@ func (k *Keyer) Start(ctx context.Context, role Role, fingerprints []Fingerprint
 	if role == Server {
 		k.state.Store(int32(StateWaiting))
 	} else {
-		k.state.Store(int32(StateHandshake))
+		if gate == nil {
+			k.state.Store(int32(StateHandshake))
+		}
 		k.client.Store(true)
+		k.gate = gate
+		k.held.Store(gate != nil)
 		k.inbox.drain() // nothing can be an answer yet
 	}
 	go k.run(ctx, role, slices.Clone(fingerprints))
@@ -300,8 +324,16 @@ func (k *Keyer) handshake(ctx context.Context, role Role, fingerprints []Fingerp
 		}
 		k.state.Store(int32(StateHandshake))
 	}
-	limit, cancel := context.WithTimeout(ctx, k.cfg.Timeout)
-	defer cancel()
+	limit, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	expiry := time.AfterFunc(k.cfg.Timeout, func() { cancel(context.DeadlineExceeded) })
+	defer expiry.Stop()
+	if k.gate != nil {
+		expiry.Stop()
+		if begin := func() { expiry.Reset(k.cfg.Timeout) }; !k.gate.hold(begin) {
+			begin()
+		}
+	}
 
 	var certificate []byte
 	verify := func(certificates [][]byte, _ [][]*x509.Certificate) error {
@@ -320,6 +352,9 @@ func (k *Keyer) handshake(ctx context.Context, role Role, fingerprints []Fingerp
 	}
 	if err := conn.HandshakeContext(limit); err != nil {
 		conn.Close()
+		if cause := context.Cause(limit); errors.Is(cause, context.DeadlineExceeded) {
+			err = cause
+		}
 		return conn, Result{Err: fmt.Errorf("handshake as %s: %w", role, err)}
 	}
 	result, err := export(conn.Conn, role)

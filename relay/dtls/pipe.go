@@ -49,6 +49,7 @@ func (q *inbox) drain() {
 type pipe struct {
 	inbox  *inbox
 	head   []byte // read before anything in the inbox; taken off it earlier
+	gate   *gate  // nil: none
 	closed chan struct{}
 
 	mu       sync.Mutex    // serialises writes and Close
@@ -59,6 +60,41 @@ type pipe struct {
 
 func newPipe(in *inbox, head []byte, send func([]byte)) *pipe {
 	return &pipe{inbox: in, head: head, closed: make(chan struct{}), send: send, giveUp: make(chan struct{})}
+}
+
+// gate keeps a client's first datagram until it is opened.
+type gate struct {
+	opened chan struct{}
+
+	mu      sync.Mutex
+	waiting []func() // nil once it is open
+}
+
+func newGate() *gate { return &gate{opened: make(chan struct{}), waiting: []func(){}} }
+
+// open does what waits, in this goroutine: nobody has to be woken first.
+func (g *gate) open() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.waiting == nil {
+		return
+	}
+	for _, f := range g.waiting {
+		f()
+	}
+	g.waiting = nil
+	close(g.opened)
+}
+
+// hold leaves f to open; false: that was before.
+func (g *gate) hold(f func()) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.waiting == nil {
+		return false
+	}
+	g.waiting = append(g.waiting, f)
+	return true
 }
 
 // silence lets no further datagram out.
@@ -87,7 +123,20 @@ func (p *pipe) ReadFrom(b []byte) (int, net.Addr, error) {
 	}
 }
 
+// WriteTo waits for the gate: to the library nothing is sent before, and the time to repeat it has not begun.
 func (p *pipe) WriteTo(b []byte, _ net.Addr) (int, error) {
+	if p.gate == nil || !p.gate.hold(func() { p.write(b) }) {
+		return p.write(b)
+	}
+	select {
+	case <-p.gate.opened:
+		return len(b), nil
+	case <-p.closed:
+		return 0, net.ErrClosed
+	}
+}
+
+func (p *pipe) write(b []byte) (int, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.isClosed {
