@@ -355,6 +355,7 @@ func (g *agent) choose(now time.Time, c *component, to *target) {
 	if c.steer(to) {
 		g.t.changed()
 	}
+	c.releaseDTLS()
 	g.t.wakeDTLS(now)
 }
 

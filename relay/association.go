@@ -93,14 +93,18 @@ func (c *component) associate(a *association) {
 // has reports whether the transport has sockets for a component.
 func (t *Transport) has(c Component) bool { return len(t.addrs) > 0 && t.addrs[0].ports[c] != nil }
 
-// startDTLS starts the associations that can: those with a role and fingerprints, and as a client with somewhere to send
-// to. A server needs no address, it answers. Whoever proved by ICE that it got our offer may come before its answer does;
-// its fingerprints are looked at when they are there. t.mu is held.
+// startDTLS starts the associations that can: those with a role and fingerprints. A client only makes ready before there
+// is somewhere to send to. A server needs no address, it answers. Whoever proved by ICE that it got our offer may come
+// before its answer does; its fingerprints are looked at when they are there. t.mu is held.
 func (t *Transport) startDTLS() {
 	for i := range t.comps {
 		c := &t.comps[i]
 		a := c.assoc.Load()
-		if a == nil || a.begun && !a.early {
+		if a == nil {
+			continue
+		}
+		if a.begun && !a.early {
+			c.releaseDTLS()
 			continue
 		}
 		list := make([]dtls.Fingerprint, len(a.cfg.Fingerprints))
@@ -114,7 +118,7 @@ func (t *Transport) startDTLS() {
 			}
 			continue
 		}
-		role, early := dtls.Server, false
+		early := false
 		switch {
 		case a.cfg.Role == RoleUndecided:
 			peer := a.peer.Load()
@@ -124,15 +128,28 @@ func (t *Transport) startDTLS() {
 		case len(list) == 0:
 			continue
 		case a.cfg.Role == RoleActive:
-			role = dtls.Client
-			if c.target.Load() == nil || c.checking() || !t.applied.RemoteSeen && !t.applied.Early {
+			if !t.applied.RemoteSeen && !t.applied.Early {
 				continue
 			}
+			a.begun, a.role = true, dtls.Client
+			if err := a.keyer.Prepare(context.Background(), list); err != nil {
+				a.fail(err)
+			}
+			c.releaseDTLS()
+			continue
 		}
-		a.begun, a.role, a.early = true, role, early
-		if err := a.keyer.Start(context.Background(), role, list); err != nil {
+		a.begun, a.role, a.early = true, dtls.Server, early
+		if err := a.keyer.Start(context.Background(), dtls.Server, list); err != nil {
 			a.fail(err)
 		}
+	}
+}
+
+// releaseDTLS sends the ClientHello that waits for somewhere to send to. It may be called from a worker: each goroutine
+// that would have to wake up first costs a tenth of a millisecond.
+func (c *component) releaseDTLS() {
+	if a := c.assoc.Load(); a != nil && c.target.Load() != nil && !c.checking() {
+		a.keyer.Release()
 	}
 }
 

@@ -91,6 +91,33 @@ func TestEarlyClientHello(t *testing.T) {
 	})
 }
 
+// A client has its ClientHello ready when ICE finds a path, and sends nothing of it before.
+func TestHelloWaitsForPath(t *testing.T) {
+	var cut atomic.Bool
+	var hellos atomic.Int32
+	link := func(from, to netip.AddrPort, b []byte) []time.Duration {
+		switch {
+		case relay.Classify(b) == relay.KindDTLS:
+			hellos.Add(1)
+		case cut.Load() && relay.Classify(b) == relay.KindSTUN && b[0] == 1: // responses
+			return nil
+		}
+		return []time.Duration{0}
+	}
+	inBubble(t, link, func(t *testing.T, c *chain) {
+		cut.Store(true)
+		x, y := pair(c)
+		apply(t, c.y, y)
+		apply(t, c.x, x)
+		time.Sleep(2 * time.Second)
+		if st := c.x.Status(); hellos.Load() > 0 || st.DTLSState != "new" || st.ICEState != "checking" {
+			t.Errorf("%d DTLS datagrams before there is a path: %+v", hellos.Load(), st)
+		}
+		cut.Store(false)
+		c.check(5 * time.Second)
+	})
+}
+
 func TestFingerprintMismatch(t *testing.T) {
 	inBubble(t, nil, func(t *testing.T, c *chain) {
 		x, y := pair(c)
