@@ -205,8 +205,9 @@ func (a *association) send(b []byte) {
 
 // result installs the keys. It runs in the Keyer's goroutine and takes no lock that Close of the Keyer is called under.
 func (a *association) result(r dtls.Result) {
+	var before *sendKeys
 	if r.Err == nil {
-		r.Err = a.install(r)
+		before, r.Err = a.install(r)
 	}
 	if r.Err != nil {
 		a.fail(r.Err)
@@ -215,27 +216,33 @@ func (a *association) result(r dtls.Result) {
 	t := a.c.t
 	t.changed()
 	t.host.events.emit(EventDTLSConnected, t, a.c.id, t.host.now(), r.Suite.Name+", "+r.RemoteFingerprintHash)
+	if before != nil {
+		if b := before.take(t.host.now()); b != nil {
+			a.c.send(b, asRTP)
+		}
+	}
 }
 
-func (a *association) install(r dtls.Result) error {
+// install returns the keys that media was sent with before.
+func (a *association) install(r dtls.Result) (before *sendKeys, err error) {
 	recv, err := srtp.New(r.Remote)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	send, err := srtp.New(r.Local)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	a.c.mu.Lock()
 	defer a.c.mu.Unlock()
 	if a.c.assoc.Load() != a {
-		return dtls.ErrClosed
+		return nil, dtls.ErrClosed
 	}
 	a.c.recv.Store(&recvKeys{ctx: recv})
-	a.c.sendKeys.Store(&sendKeys{ctx: send})
+	before = a.c.sendKeys.Swap(&sendKeys{ctx: send})
 	a.done.Store(true)
 	a.teach()
-	return nil
+	return before, nil
 }
 
 // teach sends media to where the handshake came from, as long as no media has said better: a far end behind a NAT may

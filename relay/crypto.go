@@ -3,6 +3,7 @@ package relay
 import (
 	"fmt"
 	"sync"
+	"time"
 
 	"rtpsidecar/relay/srtp"
 )
@@ -16,6 +17,36 @@ type recvKeys struct {
 type sendKeys struct {
 	mu  sync.Mutex
 	ctx *srtp.Context // nil: the keys are still to come, and nothing may be sent
+
+	// The newest RTP packet that came before the keys. It goes out with them: a phone's next one is up to 20 ms away.
+	held   []byte
+	heldAt time.Time
+}
+
+// holdLimit is how old a packet may be when the keys come. Media of a source that has paused since would only mislead the
+// far side's jitter buffer.
+const holdLimit = 60 * time.Millisecond
+
+// hold keeps a copy of b until there are keys.
+func (k *sendKeys) hold(b []byte, now time.Time) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if cap(k.held) < len(b)+Tailroom {
+		k.held = make([]byte, 0, len(b)+Tailroom)
+	}
+	k.held, k.heldAt = append(k.held[:0], b...), now
+}
+
+// take hands the held packet over; nil: there is none, or it is old.
+func (k *sendKeys) take(now time.Time) []byte {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	b := k.held
+	k.held = nil
+	if now.Sub(k.heldAt) > holdLimit {
+		return nil
+	}
+	return b
 }
 
 // unprotect works in place. False: the packet is not what it should be.

@@ -188,12 +188,17 @@ const (
 // send sends one datagram to the far side. b is changed in place, in its capacity too, and not kept. Safe for
 // concurrent use.
 func (c *component) send(b []byte, f form) {
+	k := c.sendKeys.Load()
+	if f == asRTP && k != nil && k.ctx == nil {
+		k.hold(b, c.t.host.now())
+		return
+	}
 	to := c.target.Load()
 	if to == nil || c.t.live.Load().natWait && !c.heard.Load() {
 		return
 	}
 	ok := true
-	if k := c.sendKeys.Load(); k != nil && f != asIs {
+	if k != nil && f != asIs {
 		b, ok = k.protect(b, f == asRTCP)
 	}
 	if !ok || to.port.sock.Send(b, to.addr) != nil {

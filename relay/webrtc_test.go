@@ -1,6 +1,7 @@
 package relay_test
 
 import (
+	"bytes"
 	"net/netip"
 	"strings"
 	"sync/atomic"
@@ -116,6 +117,44 @@ func TestHelloWaitsForPath(t *testing.T) {
 		cut.Store(false)
 		c.check(5 * time.Second)
 	})
+}
+
+// What comes in the last moments before the keys goes out with them; what is older does not.
+func TestMediaBeforeKeys(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		delay time.Duration // of each datagram between the relays
+		want  bool
+	}{
+		{"handshake of 40 ms", 5 * time.Millisecond, true},
+		{"handshake of 160 ms", 20 * time.Millisecond, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			link := func(from, to netip.AddrPort, _ []byte) []time.Duration {
+				if from == phoneA || from == phoneB || to == phoneA || to == phoneB {
+					return []time.Duration{0}
+				}
+				return []time.Duration{tt.delay}
+			}
+			inBubble(t, link, func(t *testing.T, c *chain) {
+				x, y := pair(c)
+				apply(t, c.y, y)
+				apply(t, c.x, x)
+				c.pa.Send(packet(1, 1), at(c.a, relay.RTP))
+				c.pa.Send(packet(2, 1), at(c.a, relay.RTP))
+				d, ok := c.pb.Receive(time.Second)
+				if ok != tt.want || ok && !bytes.Equal(d.Bytes, packet(2, 1)) {
+					t.Errorf("got %x, %v", d.Bytes, ok)
+				}
+				if d, ok := c.pb.Receive(0); ok {
+					t.Errorf("then %x", d.Bytes)
+				}
+				if !c.x.Status().Streams[relay.RTP].DTLSDone {
+					t.Error("no keys")
+				}
+			})
+		})
+	}
 }
 
 func TestFingerprintMismatch(t *testing.T) {
