@@ -36,10 +36,12 @@ func (l *logBuffer) Write(p []byte) (int, error) {
 // ControlAddr is the daemon's NG address.
 const ControlAddr = RelayAddr + ":2223"
 
-// StartDaemon runs argv (a program and its first arguments) with the lab's interfaces and waits for its pong.
-// "out" is the interface towards the browser and the default, "in" the one towards the phone.
+// Interfaces are the lab's: "out" is the one towards the browser and the default, "in" the one towards the phone.
+var Interfaces = []string{"out/" + RelayAddr, "in/" + RelayInside, "in/" + RelayAddr6}
+
+// StartDaemon runs argv (a program and its first arguments) with the lab's [Interfaces] and waits for its pong.
 func StartDaemon(ctx context.Context, argv ...string) (*Daemon, error) {
-	return StartDaemonOn(ctx, []string{"out/" + RelayAddr, "in/" + RelayInside, "in/" + RelayAddr6}, argv...)
+	return StartDaemonOn(ctx, Interfaces, argv...)
 }
 
 // StartDaemonOn is [StartDaemon] with these interfaces in place of the lab's.

@@ -168,53 +168,62 @@ func TestConsentLost(t *testing.T) {
 	b.hangup(s)
 }
 
-// TestSetupTime measures the time from the answer to the first decrypted audio in the page for ours and, in the same
-// run, for the reference; the figures are printed, the bounds are those we promise.
+// TestSetupTime measures the time from the answer to the first decrypted audio in the page for ours and, call by call in
+// turn, for the reference; the figures are printed, the bound is what we promise.
 func TestSetupTime(t *testing.T) {
-	const calls = 41
-	ours := setupTimes(t, calls, daemonArgv(t)...)
-	t.Logf("ours: p50 %v of %v", median(ours), ours)
-	if got := median(ours); got > 250*time.Millisecond {
-		t.Errorf("p50 %v from answer to first media, want at most 250 ms", got)
-	}
-	reference, err := exec.LookPath("rtpengine")
-	if err != nil {
-		t.Skip("SKIPPED the comparison: rtpengine is not installed")
-	}
-	theirs := setupTimes(t, calls, reference)
-	t.Logf("reference: p50 %v of %v", median(theirs), theirs)
-	t.Logf("ratio of medians %.2f", float64(median(ours))/float64(median(theirs)))
-}
-
-func setupTimes(t *testing.T, calls int, argv ...string) (times []time.Duration) {
-	t.Helper()
 	if lab.Missing("chromium") != "" {
 		t.Skip("SKIPPED: chromium is not installed, no real browser to test with")
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
-	defer cancel()
-	d, err := lab.StartDaemon(ctx, argv...)
-	if err != nil {
-		t.Fatal(err)
+	relays := [][]string{daemonArgv(t)}
+	if reference, err := exec.LookPath("rtpengine"); err == nil {
+		relays = append(relays, []string{reference})
 	}
-	defer d.Close()
+	times := setupTimes(t, 41, relays...)
+	ours := median(times[0])
+	t.Logf("ours: p50 %v of %v", ours, times[0])
+	if ours > 250*time.Millisecond {
+		t.Errorf("p50 %v from answer to first media, want at most 250 ms", ours)
+	}
+	if len(relays) < 2 {
+		t.Skip("SKIPPED the comparison: rtpengine is not installed")
+	}
+	theirs := median(times[1])
+	t.Logf("reference: p50 %v of %v", theirs, times[1])
+	t.Logf("ratio of medians %.2f", float64(ours)/float64(theirs))
+}
+
+// setupTimes starts all relays and makes as many calls through each, from one page. The first call of each only warms up.
+func setupTimes(t *testing.T, calls int, relays ...[]string) [][]time.Duration {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
+	defer cancel()
+	daemons := make([]*lab.Daemon, len(relays))
+	for i, argv := range relays {
+		d, err := lab.StartDaemonAt(ctx, fmt.Sprint(lab.RelayAddr, ":", 2223+i), 20000+10000*i, lab.Interfaces, argv...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer d.Close()
+		daemons[i] = d
+	}
 	page, err := lab.Chromium(ctx)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer page.Close()
-	b := &bench{t: t, ctx: ctx, d: d, page: page, pace: 2 * time.Millisecond} // its usual 20 ms would hide the rest
-	for range calls {
-		s := b.pageCallsPhone(modern["ws-plain"], lab.PeerConfig{})
-		b.until("first audio", 10*time.Second, func() (bool, string) {
-			st, err := page.Stats(ctx, s.ID)
+	times := make([][]time.Duration, len(relays))
+	for n := range calls + 1 {
+		for i, d := range daemons {
+			b := &bench{t: t, ctx: ctx, d: d, page: page, pace: 2 * time.Millisecond} // its usual 20 ms would hide the rest
+			s := b.pageCallsPhone(modern["ws-plain"], lab.PeerConfig{Deaf: true})
+			took, err := page.Setup(ctx, s.ID)
 			b.must(err)
-			if st.SetupMs >= 0 {
-				times = append(times, time.Duration(st.SetupMs*float64(time.Millisecond)).Round(100*time.Microsecond))
+			b.hangup(s)
+			if n > 0 {
+				times[i] = append(times[i], took.Round(100*time.Microsecond))
 			}
-			return st.SetupMs >= 0, fmt.Sprintf("%+v", st)
-		})
-		b.hangup(s)
+			time.Sleep(100 * time.Millisecond) // the page cleans up
+		}
 	}
 	return times
 }

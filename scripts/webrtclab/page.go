@@ -30,7 +30,6 @@ type Page struct {
 // Stats is what a peer connection says of itself.
 type Stats struct {
 	State, ICE              string
-	SetupMs                 float64 // from setRemoteDescription of the answer to the first decrypted audio packet; -1: none yet
 	AudioPackets, AudioLost int
 	AudioEnergy             float64
 	FramesDecoded           int
@@ -45,6 +44,7 @@ type Stats struct {
 // PeerConfig says what a peer connection sends and how.
 type PeerConfig struct {
 	Video  bool           `json:"video"`
+	Deaf   bool           `json:"deaf"`             // plays nothing of what it receives
 	Config map[string]any `json:"config,omitempty"` // RTCConfiguration
 }
 
@@ -144,6 +144,13 @@ func (p *Page) Candidates(ctx context.Context, id string) (cands []*Candidate, e
 func (p *Page) Stats(ctx context.Context, id string) (s Stats, err error) {
 	err = p.call(ctx, &s, "stats", id)
 	return s, err
+}
+
+// Setup waits for the first decrypted audio packet and returns how long after setRemoteDescription of the answer it came.
+func (p *Page) Setup(ctx context.Context, id string) (time.Duration, error) {
+	var ms float64
+	err := p.call(ctx, &ms, "setup", id)
+	return time.Duration(ms * float64(time.Millisecond)), err
 }
 
 // Hears tells how much of what the page hears is a tone of this frequency, 0 to 1.

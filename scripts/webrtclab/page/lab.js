@@ -35,17 +35,25 @@ function picture() {
 }
 
 const lab = {
-  // open makes a peer connection that sends a tone, and a moving picture when video is asked for.
-  async open(id, { video = false, config = {}, hz = 440 } = {}) {
+  // open makes a peer connection that sends a tone, and a moving picture when video is asked for. Deaf, it plays nothing:
+  // to start a player takes the page longer than a call's set-up.
+  async open(id, { video = false, deaf = false, config = {}, hz = 440 } = {}) {
     const pc = new RTCPeerConnection({ iceServers: [], ...config });
     const sources = [await tone(hz)];
     if (video) sources.push(picture());
     const stream = new MediaStream(sources.map((s) => s.track));
     const p = { pc, sources, stream, candidates: [], players: [], firstAudio: 0, remoteSet: 0 };
+    p.hears = new Promise((resolve) => (p.heard = resolve));
     pc.onicecandidate = (e) => p.candidates.push(e.candidate ? e.candidate.toJSON() : null);
     pc.ontrack = (e) => {
       // A receiving track is muted until its first decrypted packet; statistics would tell it up to 50 ms later.
-      if (e.track.kind === "audio") e.track.onunmute = () => (p.firstAudio ||= performance.now());
+      if (e.track.kind === "audio") {
+        e.track.onunmute = () => {
+          p.firstAudio ||= performance.now();
+          p.heard();
+        };
+      }
+      if (deaf) return;
       const player = document.createElement(e.track.kind);
       player.autoplay = true;
       player.srcObject = new MediaStream([e.track]);
@@ -92,6 +100,13 @@ const lab = {
     return true;
   },
 
+  // setup is the time from setRemoteDescription to the first decrypted audio packet, which it waits for.
+  async setup(id) {
+    const p = peers.get(id);
+    await p.hears;
+    return p.firstAudio - p.remoteSet;
+  },
+
   candidates(id) {
     return peers.get(id).candidates.splice(0);
   },
@@ -99,7 +114,7 @@ const lab = {
   async stats(id) {
     const p = peers.get(id);
     const out = {
-      state: p.pc.connectionState, ice: p.pc.iceConnectionState, setupMs: p.firstAudio ? p.firstAudio - p.remoteSet : -1,
+      state: p.pc.connectionState, ice: p.pc.iceConnectionState,
       audioPackets: 0, audioEnergy: 0, audioLost: 0, framesDecoded: 0, videoPackets: 0, sentPackets: 0, pairLocal: "", pairRemote: "",
       dtls: "", suite: "", codecs: [], remoteReports: 0,
     };
