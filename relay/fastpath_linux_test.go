@@ -119,7 +119,7 @@ func TestKernelHandover(t *testing.T) {
 }
 
 // kernelHost is a host with the kernel's table, in a network namespace that has nothing but the loopback interface.
-func kernelHost(t *testing.T) (*relay.Host, ebpf.Table) {
+func kernelHost(t testing.TB) (*relay.Host, ebpf.Table) {
 	t.Helper()
 	if os.Geteuid() != 0 {
 		t.Skip("SKIPPED: needs root, for a network namespace and CAP_BPF")

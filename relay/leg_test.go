@@ -38,7 +38,7 @@ func newHost(t *testing.T, n *relaytest.Network, addrs ...string) *relay.Host {
 	return h
 }
 
-func open(t *testing.T, h *relay.Host, cfg relay.TransportConfig) *relay.Transport {
+func open(t testing.TB, h *relay.Host, cfg relay.TransportConfig) *relay.Transport {
 	t.Helper()
 	cfg.Interface = "default"
 	tr, err := h.Open(cfg)
@@ -48,7 +48,7 @@ func open(t *testing.T, h *relay.Host, cfg relay.TransportConfig) *relay.Transpo
 	return tr
 }
 
-func apply(t *testing.T, tr *relay.Transport, s relay.Settings) {
+func apply(t testing.TB, tr *relay.Transport, s relay.Settings) {
 	t.Helper()
 	if err := tr.Apply(s); err != nil {
 		t.Fatal(err)
