@@ -40,9 +40,9 @@ Tier A is what a usual OpenSIPS or Kamailio installation needs, B is common, C i
 
 ## The reference's own tests
 
-The daemon tests of rtpengine 26.3 (its file names), run by hand against this daemon on 2026-11-23; scenarios passed here
-and by rtpengine itself on the same machine. What is missing needs media services (playing, recording, DTMF tones, codecs
-other than G.711, T.38 gateway) unless a reason is given.
+The daemon tests of rtpengine 26.3 (its file names), run by hand against this daemon on 2026-11-29 (create, pubsub and main:
+2026-11-23); scenarios passed here and by rtpengine itself on the same machine. What is missing needs media services
+(playing, recording, DTMF tones, codecs other than G.711, T.38 gateway) unless a reason is given.
 
 | file | here | rtpengine | what is missing |
 |---|---|---|---|
@@ -52,7 +52,7 @@ other than G.711, T.38 gateway) unless a reason is given.
 | bundle | 6 | 6 | |
 | rtpp-flags | 17 | 18 | T.38 |
 | rtcp | 1 | 1 | |
-| stats | 2 | 3 | plain RTP on an SRTP leg is not passed on |
+| stats | 2 | 3 | what does not verify is dropped, also where both sides have the same SRTP keys |
 | http | 0 | 1 | play media |
 | codec-prefs | 5 | 14 | opus, G.722, G.723, Speex |
 | rtp-ext | 51 | 51 | |
