@@ -29,7 +29,7 @@ type shift struct {
 
 // pack says what is to be done about workers that have had so much to do, one shift after the other; those without sockets
 // have groups of 0.
-func pack(busy []float64, groups []int) (todo []shift) {
+func pack(busy []float64, groups []int) (shifts []shift) {
 	busy = append([]float64(nil), busy...)
 	groups = append([]int(nil), groups...)
 	for range busy {
@@ -37,7 +37,7 @@ func pack(busy []float64, groups []int) (todo []shift) {
 		if !ok {
 			break
 		}
-		todo = append(todo, s)
+		shifts = append(shifts, s)
 		n := int(s.share * float64(groups[s.from]))
 		groups[s.from] -= n
 		groups[s.to] += n
@@ -45,7 +45,7 @@ func pack(busy []float64, groups []int) (todo []shift) {
 		busy[s.from] -= work
 		busy[s.to] += work
 	}
-	return todo
+	return shifts
 }
 
 func packOnce(busy []float64, groups []int) (shift, bool) {

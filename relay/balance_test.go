@@ -58,11 +58,11 @@ func TestPackSettles(t *testing.T) {
 			for i, n := range groups {
 				busy[i] = min(load*float64(n)/all, 1)
 			}
-			todo := pack(busy, groups)
-			if len(todo) == 0 {
+			shifts := pack(busy, groups)
+			if len(shifts) == 0 {
 				break
 			}
-			for _, s := range todo {
+			for _, s := range shifts {
 				n := int(s.share * float64(groups[s.from]))
 				groups[s.from] -= n
 				groups[s.to] += n

@@ -9,7 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// epollGroup is sockets that one worker reads, for now this one.
+// epollGroup is sockets that one worker reads at a time.
 type epollGroup struct {
 	key     uint64
 	worker  int
