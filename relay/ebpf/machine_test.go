@@ -82,7 +82,7 @@ func needKernelAES(t testing.TB) {
 	t.Helper()
 	needBPF(t)
 	if err := kernelAES(); err != nil {
-		t.Skip("NO AES HERE: ", err)
+		t.Skip("NOT TESTED HERE: ", err)
 	}
 }
 
@@ -129,7 +129,7 @@ func benchTable(t testing.TB, cfg Config) *kernelTable {
 	cfg.eager = true
 	table, err := Open(cfg)
 	if cfg.KernelAES && errors.Is(err, ErrUnsupported) {
-		t.Skip("NO AES HERE: ", err)
+		t.Skip("NOT TESTED HERE: ", err)
 	}
 	if err != nil {
 		t.Fatal(err)
