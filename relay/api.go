@@ -141,6 +141,7 @@ const (
 // DTLS configures the association. A change of Fingerprints or TLSID starts a new one.
 type DTLS struct {
 	Role         SetupRole
+	Hold         bool          // as RoleActive make ready, but send no ClientHello yet
 	Fingerprints []Fingerprint // the far side's; any one of them must match; empty until known
 	TLSID        string        // the far side's
 	Generation   int           // a change forces a new association (ICE restart without tls-id)

@@ -22,6 +22,7 @@ type association struct {
 	role  dtls.Role // since then
 	early bool      // without the far side's fingerprints, which are owed to keyer
 
+	hold atomic.Bool            // cfg.Hold
 	peer atomic.Pointer[target] // where the newest datagram came from, while the handshake goes on
 	done atomic.Bool            // keys are installed
 	err  atomic.Pointer[error]
@@ -103,6 +104,7 @@ func (t *Transport) startDTLS() {
 		if a == nil {
 			continue
 		}
+		a.hold.Store(a.cfg.Hold)
 		if a.begun && !a.early {
 			c.releaseDTLS()
 			continue
@@ -145,10 +147,10 @@ func (t *Transport) startDTLS() {
 	}
 }
 
-// releaseDTLS sends the ClientHello that waits for somewhere to send to. It may be called from a worker: each goroutine
+// releaseDTLS sends the ClientHello that waits for somewhere to send to and leave to do so. It may be called from a worker: each goroutine
 // that would have to wake up first costs a tenth of a millisecond.
 func (c *component) releaseDTLS() {
-	if a := c.assoc.Load(); a != nil && c.target.Load() != nil && !c.checking() {
+	if a := c.assoc.Load(); a != nil && !a.hold.Load() && c.target.Load() != nil && !c.checking() {
 		a.keyer.Release()
 	}
 }

@@ -119,6 +119,34 @@ func TestHelloWaitsForPath(t *testing.T) {
 	})
 }
 
+// Nor does it send anything of it while it is held, wherever there is a path; let go it needs no repetition.
+func TestHelloWaitsForAnswer(t *testing.T) {
+	var hellos atomic.Int32
+	link := func(_, _ netip.AddrPort, b []byte) []time.Duration {
+		if relay.Classify(b) == relay.KindDTLS {
+			hellos.Add(1)
+		}
+		return []time.Duration{0}
+	}
+	inBubble(t, link, func(t *testing.T, c *chain) {
+		x, y := pair(c)
+		held := x
+		held.DTLS = &relay.DTLS{Role: relay.RoleActive, Hold: true, Fingerprints: x.DTLS.Fingerprints}
+		apply(t, c.y, y)
+		apply(t, c.x, held)
+		time.Sleep(3 * time.Second)
+		if st := c.x.Status(); hellos.Load() > 0 || st.DTLSState != "new" || st.ICEState != "completed" {
+			t.Errorf("%d DTLS datagrams while held: %+v", hellos.Load(), st)
+		}
+		apply(t, c.x, x)
+		time.Sleep(10 * time.Millisecond)
+		if st := c.x.Status(); !st.Streams[relay.RTP].DTLSDone {
+			t.Errorf("let go: %+v", st)
+		}
+		c.check(5 * time.Second)
+	})
+}
+
 // What comes in the last moments before the keys goes out with them; what is older does not.
 func TestMediaBeforeKeys(t *testing.T) {
 	for _, tt := range []struct {

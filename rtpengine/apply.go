@@ -324,6 +324,7 @@ func (l *leg) dtlsSettings() *relay.DTLS {
 		d.Role = relay.RolePassive
 		if l.DTLS.Active {
 			d.Role = relay.RoleActive
+			d.Hold = l.DTLS.Foreseen && l.In.Protocol.IsDTLS()
 		}
 	}
 	for _, f := range l.DTLS.Remote {

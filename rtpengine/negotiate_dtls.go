@@ -33,7 +33,9 @@ func hearDTLSOffer(l *leg, m *sdp.Media, f *Flags) {
 	d.Passive = f.DTLS == DTLSPassive || f.DTLSReverse == DTLSPassive
 }
 
-// foreseeDTLS fixes our role towards a as soon as a has offered, so that the handshake need not wait for the answer.
+// foreseeDTLS fixes our role towards a as soon as a has offered, so that the handshake is ready when the answer is there.
+// With UDP/TLS/RTP/* it begins then: an offerer has no fingerprint of ours before, and what it gets too early it may lose
+// (pion) and wait for the repetition. With the older RTP/SAVP* it begins at once, as the reference does.
 // Where SDES or plain RTP may still be chosen instead, nothing is foreseen.
 func foreseeDTLS(a *leg, r rules) {
 	d := &a.DTLS

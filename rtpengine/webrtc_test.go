@@ -80,7 +80,8 @@ func TestDTLSRoles(t *testing.T) {
 	})
 }
 
-// The offerer's handshake need not wait for the answer; whoever is offered to decides about its own.
+// The offerer's handshake is made ready before the answer, and with RTP/SAVP* it begins; whoever is offered to decides
+// about its own.
 func TestRolesBeforeAnswer(t *testing.T) {
 	const crypto = "a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:d0RmdmcmVCspeEc3QGZiNWpVLFJhQX1cfHAwJSoj\n"
 	e := loopback(t)
@@ -89,9 +90,11 @@ func TestRolesBeforeAnswer(t *testing.T) {
 		sdp   string
 		flags []any
 		want  relay.SetupRole
+		hold  bool
 	}{
-		{name: "actpass", sdp: browserAudio, want: relay.RoleActive},
-		{name: "passive", sdp: strings.Replace(browserAudio, "actpass", "passive", 1), want: relay.RoleActive},
+		{name: "actpass", sdp: browserAudio, want: relay.RoleActive, hold: true},
+		{name: "passive", sdp: strings.Replace(browserAudio, "actpass", "passive", 1), want: relay.RoleActive, hold: true},
+		{name: "RTP/SAVPF", sdp: strings.Replace(browserAudio, "UDP/TLS/", "", 1), want: relay.RoleActive},
 		{name: "active", sdp: strings.Replace(browserAudio, "actpass", "active", 1), want: relay.RolePassive},
 		{name: "passive flag", sdp: browserAudio, flags: []any{"DTLS", "passive"}, want: relay.RolePassive},
 		{name: "SDES may win", sdp: browserAudio + crypto, want: relay.RoleUndecided},
@@ -102,8 +105,9 @@ func TestRolesBeforeAnswer(t *testing.T) {
 			c := e.lockCall(tt.name)
 			defer e.unlock(c)
 			for i, want := range []relay.SetupRole{tt.want, relay.RoleUndecided} {
-				if s := c.participants[i].Medias[0].settings(); s.DTLS == nil || s.DTLS.Role != want {
-					t.Errorf("party %d: DTLS %+v before the answer, want role %d", i, s.DTLS, want)
+				hold := tt.hold && i == 0
+				if s := c.participants[i].Medias[0].settings(); s.DTLS == nil || s.DTLS.Role != want || s.DTLS.Hold != hold {
+					t.Errorf("party %d: DTLS %+v before the answer, want role %d, held %v", i, s.DTLS, want, hold)
 				}
 			}
 		})
