@@ -172,6 +172,7 @@ type Route struct {
 	PTs     PTSet       // payload types of this section; empty: any
 	Discard bool        // received RTP is dropped (the far side said recvonly or inactive, block media); RTCP passes
 	Silence *SilenceSet // payload types whose payload is replaced by silence (silence media); nil: none
+	Short   *ShortSet   // payload types of which short packets are dropped (block-short); nil: none
 	// LoopCheck drops RTP that goes round in circles: the far side's address is one of this host's own.
 	LoopCheck bool
 

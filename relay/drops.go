@@ -10,7 +10,7 @@ import (
 )
 
 // Drops counts the datagrams of a component that came and did not count as media, by reason, for those who ask why a
-// call is silent. They are errors of Counters too, but for STUN, which never was media.
+// call is silent. They are errors of Counters too, but for STUN, which never was media, and Short.
 type Drops struct {
 	Source    uint64         // from an address that the learning rules, or ICE, do not accept
 	Auth      uint64         // SRTP that did not authenticate
@@ -18,6 +18,7 @@ type Drops struct {
 	Malformed uint64         // neither of the protocols, or broken
 	Unrouted  uint64         // RTP that belongs to no section of the bundle
 	STUN      uint64         // STUN where no ICE was agreed
+	Short     uint64         // RTP of fewer bytes than usual, see ShortSet
 	DTLS      uint64         // DTLS where none was agreed, or from an address that ICE does not know
 	From      netip.AddrPort // of the newest in Source
 	AuthFrom  netip.AddrPort // of the newest in Auth
@@ -26,7 +27,7 @@ type Drops struct {
 
 // drops is where the worker counts them: only on branches that drop the datagram anyhow.
 type drops struct {
-	source, auth, early, malformed, unrouted, stun, dtls atomic.Uint64
+	source, auth, early, malformed, unrouted, stun, dtls, short atomic.Uint64
 
 	from, authFrom addrCell
 	authSince      atomic.Int64 // Unix nanoseconds
@@ -46,7 +47,7 @@ func (d *drops) load() Drops {
 	}
 	out := Drops{
 		Source: d.source.Load(), Auth: d.auth.Load(), Early: d.early.Load(), Malformed: d.malformed.Load(),
-		Unrouted: d.unrouted.Load(), STUN: d.stun.Load(), DTLS: d.dtls.Load(),
+		Unrouted: d.unrouted.Load(), STUN: d.stun.Load(), DTLS: d.dtls.Load(), Short: d.short.Load(),
 		From: d.from.load(), AuthFrom: d.authFrom.load(),
 	}
 	if ns := d.authSince.Load(); ns != 0 {

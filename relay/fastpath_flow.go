@@ -70,6 +70,8 @@ func offloadable(lv *live, plan *Plan) string {
 		return "media is discarded"
 	case plan.Routes[0].Silence != nil:
 		return "media is silenced"
+	case plan.Routes[0].Short != nil:
+		return "short packets are blocked"
 	case plan.Routes[0].LoopCheck:
 		return "loop check"
 	}

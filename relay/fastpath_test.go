@@ -310,6 +310,7 @@ func TestOffloadRefused(t *testing.T) {
 			o.sa.DropIn, o.sb.DropIn = true, true
 			o.apply()
 		}, "discarded", false},
+		{"block-short", func(o *offload) { plan(o, func(r *relay.Route) { r.Short = &relay.ShortSet{PTs: relay.PTSet{1}} }) }, "short packets", true},
 		{"loop check", func(o *offload) { plan(o, func(r *relay.Route) { r.LoopCheck = true }) }, "loop check", true},
 		{"MID", func(o *offload) { plan(o, func(r *relay.Route) { r.Sinks[0].MID, r.Sinks[0].MIDExt = "0", 3 }) }, "receiver is bundled", true},
 		{"extensions", func(o *offload) { plan(o, func(r *relay.Route) { r.Sinks[0].ExtMap = new([256]uint8) }) }, "extensions", true},
@@ -372,7 +373,7 @@ func TestOffloadKnowsAll(t *testing.T) {
 		{reflect.TypeFor[relay.Plan](), map[string]string{"Routes": "one is told, more are refused"}},
 		{reflect.TypeFor[relay.Route](), map[string]string{
 			"ID": apart, "MID": apart, "MIDExt": apart, "PTs": apart, // of which to choose among routes
-			"Discard": refused, "Silence": refused, "LoopCheck": refused,
+			"Discard": refused, "Silence": refused, "Short": refused, "LoopCheck": refused,
 			"ClockRates": told, "Sinks": told, "Digits": "not told",
 		}},
 		{reflect.TypeFor[relay.Sink](), map[string]string{

@@ -110,6 +110,10 @@ func (p *port) rtp(lv *live, b []byte, from netip.AddrPort, m *Meta) {
 		p.in.errors.Add(1)
 		return
 	}
+	if route.Short != nil && c.short(route.Short, b, h) {
+		c.dropped().short.Add(1)
+		return
+	}
 	silenced := route.Silence != nil && route.Silence.PTs.Has(h.PT)
 	if silenced {
 		silence(b, h, route.Silence.Byte[h.PT&0x7f])

@@ -14,7 +14,8 @@ type component struct {
 
 	// The worker's.
 	learn learner
-	loop  *loop // nil: not looked for yet
+	loop  *loop  // nil: not looked for yet
+	usual *usual // nil: nothing known yet
 
 	recv atomic.Pointer[recvKeys] // nil: plain
 

@@ -130,6 +130,8 @@ func (c *Call) runAnswer(from, to *Participant, s *sdp.Session, f *Flags) (body 
 	}
 	n.commit()
 	n.unfork()
+	c.answers++
+	from.noShort = from.noShort || f.BlockShort
 	if f.BlockDTMF {
 		from.dtmf = c.engine.dtmfGate(f)
 	}

@@ -40,6 +40,7 @@ type Call struct {
 	aliveUntil   time.Time // no timeout before
 	sampled      time.Time // reception reports were taken
 	signals      int       // offers and answers so far
+	answers      int       // of these
 	nextUntagged int
 	nextMediaID  uint64
 	quality      map[verdict]*quality

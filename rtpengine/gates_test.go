@@ -3,11 +3,13 @@ package rtpengine
 import (
 	"bytes"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"rtpsidecar/ng"
+	"rtpsidecar/sdp"
 )
 
 func TestGates(t *testing.T) {
@@ -217,3 +219,57 @@ func TestMaskedExtensions(t *testing.T) {
 }
 
 // recorder is a Store that remembers what it was told.
+
+// What passes is as observed of rtpengine 26.3.
+func TestBlockShort(t *testing.T) {
+	e := loopback(t)
+	a, b := newPhone(t), newPhone(t)
+	const list = "m=audio %d RTP/AVP 0 4 8 9 18 97 98 99 100 101 102 3 15\na=rtpmap:97 opus/48000/2\na=rtpmap:98 G726-32/8000\n" +
+		"a=rtpmap:99 AAL2-G726-32/8000\na=rtpmap:100 G729a/8000\na=rtpmap:101 telephone-event/8000\na=rtpmap:102 pcma/16000\n"
+	ask := func(command, from string, p *phone, flags ...string) *sdp.Media {
+		args := []any{"call-id", "c", "from-tag", from, "sdp", body("127.0.0.1", fmt.Sprintf(list, p.port())), "flags", flags}
+		if command == "answer" {
+			args = append(args, "to-tag", map[string]string{"A": "B", "B": "A"}[from])
+		}
+		return mustSDP(t, e, command, args...).Media[0]
+	}
+	toB, toA := ask("offer", "A", a, "block-short"), ask("answer", "A", b)
+	sizes := func(from, at *phone, to *sdp.Media, pt byte, list ...int) (passed []int) {
+		for i, n := range list {
+			from.send(to, pt, strings.Repeat(string(rune('a'+i)), n))
+		}
+		from.send(to, 120, "end") // of a payload type that nobody knows
+		for {
+			_, got, ok := at.wait(waitTime)
+			if !ok || got == "end" {
+				return passed
+			}
+			passed = append(passed, len(got))
+		}
+	}
+	want := func(what string, got []int, want ...int) {
+		t.Helper()
+		if !slices.Equal(got, want) {
+			t.Errorf("%s: %v passed, want %v", what, got, want)
+		}
+	}
+	for _, pt := range []byte{0, 4, 8, 9, 18, 98, 100, 102} {
+		want(fmt.Sprint("payload type ", pt), sizes(a, b, toA, pt, 60, 20, 60, 90, 59, 60), 60, 60, 90, 60)
+	}
+	for _, pt := range []byte{97, 99, 101, 3, 15} { // codecs without a fixed size, as the reference sees it
+		want(fmt.Sprint("payload type ", pt), sizes(a, b, toA, pt, 60, 20, 60), 60, 20, 60)
+	}
+	want("the other party", sizes(b, a, toB, 0, 60, 20), 60, 20)
+	st := must(t, e, "query", "call-id", "c").Value("totals").Dict().Value("RTP").Dict()
+	if n, ok := st.Value("errors").Int(); n != 0 || !ok {
+		t.Errorf("%d counted as errors", n)
+	}
+	ask("offer", "B", b, "block-shorts")
+	want("before the answer", sizes(a, b, toA, 0, 20, 60), 60)
+	ask("answer", "B", a)
+	want("after the answer", sizes(a, b, toA, 0, 20, 60, 19), 20, 60)
+	want("the other party, now asked for", sizes(b, a, toB, 0, 60, 20), 60)
+	ask("offer", "A", a)
+	ask("answer", "A", b)
+	want("it holds", sizes(a, b, toA, 0, 60, 20), 60)
+}

@@ -170,6 +170,7 @@ func (c *Call) runOffer(from, to *Participant, s *sdp.Session, f *Flags) (body [
 			p.am.echo, p.bm.echo = f.MediaEcho.effects()
 		}
 	}
+	from.noShort = from.noShort || f.BlockShort
 	if f.BlockDTMF {
 		from.dtmf = c.engine.dtmfGate(f)
 	}

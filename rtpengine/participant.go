@@ -43,6 +43,7 @@ type Participant struct {
 	blocked   bool // block media
 	silenced  bool // silence media
 	forwarded bool // start forwarding
+	noShort   bool // block-short; once said it holds, as observed
 }
 
 // name is the key of the party in a query reply.

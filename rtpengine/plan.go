@@ -62,6 +62,9 @@ func (m *Media) route() relay.Route {
 			r.Sinks = append(r.Sinks, sink)
 		}
 	}
+	if m.party.noShort {
+		r.Short = m.shortSet(r.Sinks)
+	}
 	if m.echo == echoBack {
 		r.Sinks = []relay.Sink{{To: m.transport(), Feedback: m.leg.takesFeedback()}}
 		return r
@@ -203,6 +206,23 @@ func clockRates(codecs []sdp.Codec) []relay.ClockRate {
 		}
 	}
 	return rates
+}
+
+// shortSet lists the payload types of codecs that make packets of one size, by the reference's reckoning (observed). Those
+// that are turned into others pass, as with the reference.
+func (m *Media) shortSet(sinks []relay.Sink) *relay.ShortSet {
+	s := &relay.ShortSet{Epoch: m.party.call.answers}
+	for i := range m.leg.Codecs {
+		c := &m.leg.Codecs[i]
+		recoded := slices.ContainsFunc(sinks, func(k relay.Sink) bool { return k.Recode != nil && k.Recode[c.PT&0x7f] != nil })
+		switch upperName(c) {
+		case "PCMU", "PCMA", "G722", "G723", "G726-16", "G726-24", "G726-32", "G726-40", "G729", "G729A":
+			if !recoded {
+				s.PTs.Add(c.PT)
+			}
+		}
+	}
+	return s
 }
 
 // Silence of the encodings that can be silenced without decoding: G.711 zero levels, and the G.722 code of a zero

@@ -231,6 +231,11 @@ func (x *examiner) incoming(m *legState) []Cause {
 	if c, ok := m.unknownPT(); ok {
 		cs = append(cs, c)
 	}
+	if n := rtp.Drops.Short; n > m.received/2 {
+		c := m.cause("short", "%d of %d packets from %s were dropped as too short (block-short).", n, m.received, m.party.name())
+		c.Advice = "The first one after the last answer was longer: it sends another ptime now, or leave out block-short."
+		cs = append(cs, c)
+	}
 	if len(cs) > 0 || quiet < silenceAfter || x.now.Sub(x.call.lastSignal) < silenceAfter {
 		return cs
 	}

@@ -443,6 +443,8 @@ func TestWhyOneLeg(t *testing.T) {
 		{"wrong key since", func(l *legState) {
 			l.st.Streams[0].Drops = relay.Drops{Auth: 9, AuthFrom: stranger, AuthSince: ago(50 * time.Second)}
 		}, "srtp-auth"},
+		{"short packets", func(l *legState) { l.st.Streams[0].LastPacket, l.st.Streams[0].Drops.Short = now, 60 }, "short"},
+		{"a few short packets", func(l *legState) { l.st.Streams[0].LastPacket, l.st.Streams[0].Drops.Short = now, 40 }, ""},
 		{"consent lost", func(l *legState) {
 			l.hasICE, l.ice.State = true, ice.StateFailed
 			l.ice.Stats.LastGood = ago(40 * time.Second)
