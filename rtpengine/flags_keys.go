@@ -134,10 +134,12 @@ func keyRows() []FlagRow {
 
 		// DTMF, player, fax.
 		{Name: "DTMF-security", In: inBoth | InBlockDTMF, Tier: 'B', Note: "what stands for blocked DTMF events", Example: "DTMF-security=drop", set: pick("DTMF-security")},
-		{Name: "DTMF-security-trigger", Also: []string{"trigger"}, In: inBoth | InBlockDTMF, Tier: 'C', Status: FlagRefused, Note: "needs the DTMF of the audio", Example: "trigger=12*"},
-		{Name: "DTMF-security-trigger-end", Also: []string{"trigger-end", "end-trigger"}, In: inBoth | InBlockDTMF, Tier: 'C', Status: FlagRefused, Note: "needs the DTMF of the audio", Example: "trigger-end=#"},
-		{Name: "trigger-end-time", Also: []string{"end-trigger-time"}, In: inBoth | InBlockDTMF, Tier: 'C', Status: FlagRefused, Note: "needs the DTMF of the audio", Example: "trigger-end-time=10000"},
-		{Name: "trigger-end-digits", Also: []string{"end-trigger-digits"}, In: inBoth | InBlockDTMF, Tier: 'C', Status: FlagRefused, Note: "needs the DTMF of the audio", Example: "trigger-end-digits=4"},
+		{Name: "trigger", In: inBoth | InBlockDTMF, Tier: 'C', Status: FlagRefused, Note: "digits that switch the mode: blocking does not depend on digits", Example: "trigger=12*"},
+		{Name: "trigger-end", Also: []string{"end-trigger"}, In: inBoth | InBlockDTMF, Tier: 'C', Status: FlagNoEffect, Note: "digits that switch it back: of trigger, which is refused", Example: "trigger-end=#"},
+		{Name: "trigger-end-time", Also: []string{"end-trigger-time"}, In: inBoth | InBlockDTMF, Tier: 'C', Status: FlagNoEffect, Note: "of trigger, which is refused", Example: "trigger-end-time=10000"},
+		{Name: "trigger-end-digits", Also: []string{"end-trigger-digits"}, In: inBoth | InBlockDTMF, Tier: 'C', Status: FlagNoEffect, Note: "of trigger, which is refused", Example: "trigger-end-digits=4"},
+		{Name: "DTMF-security-trigger", In: inBoth | InBlockDTMF, Tier: 'C', Status: FlagNoEffect, Note: "the mode after trigger, which is refused", Example: "DTMF-security-trigger=silence"},
+		{Name: "DTMF-security-trigger-end", In: inBoth | InBlockDTMF, Tier: 'C', Status: FlagNoEffect, Note: "the mode after trigger-end, of trigger, which is refused", Example: "DTMF-security-trigger-end=off"},
 		{Name: "digit", Also: []string{"code"}, In: inBoth | InBlockDTMF | InPlayDTMF, Tier: 'C', Note: "of DTMF-security=DTMF", Example: "digit=5", set: digit},
 		{Name: "frequency", Also: []string{"frequencies"}, In: InBlockDTMF, Tier: 'C', Status: FlagNoEffect, Note: "parameter of a mode that is refused", Example: "frequency=400"},
 		{Name: "volume", In: inBoth | InBlockDTMF | InPlayDTMF, Tier: 'C', Note: "of the events that DTMF-security makes", Example: "volume=10",

@@ -59,7 +59,7 @@ func (s *Scrubber) value(command, key string, v ng.Value) ng.Value {
 }
 
 // digitKeys hold DTMF digits: a caller's PIN, for all we know.
-var digitKeys = map[string]bool{"code": true, "digit": true, "trigger": true, "dtmf-security-trigger": true, "trigger-end": true}
+var digitKeys = map[string]bool{"code": true, "digit": true, "trigger": true, "trigger-end": true, "end-trigger": true, "end trigger": true}
 
 func (s *Scrubber) text(key, text string) string {
 	switch {
