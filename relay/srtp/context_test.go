@@ -293,6 +293,25 @@ func TestLifetime(t *testing.T) {
 	}
 }
 
+// Indices are those of RFC 3711 section 3.4: zero before the first packet, one more after each.
+func TestRTCPIndex(t *testing.T) {
+	out, in := pair(t, mustParams(t, "AES_CM_128_HMAC_SHA1_80"))
+	for want := range uint32(3) {
+		for _, ssrc := range []uint32{1, 2} {
+			b, err := out.ProtectRTCP(rtcpPacket(ssrc))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := binary.BigEndian.Uint32(b[len(b)-14:]) &^ eFlag; got != want {
+				t.Errorf("index %d of SSRC %d, want %d", got, ssrc, want)
+			}
+			if _, err = in.UnprotectRTCP(b); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+}
+
 func TestReorderingAcrossWrap(t *testing.T) {
 	for _, name := range []string{"AES_CM_128_HMAC_SHA1_32", "AEAD_AES_256_GCM", "F8_128_HMAC_SHA1_80"} {
 		out, in := pair(t, mustParams(t, name))

@@ -8,7 +8,7 @@ import (
 
 // ProtectRTCP encrypts the RTCP compound pkt in place and appends index, MKI and tag to it, into the capacity of pkt:
 // whatever lay there is overwritten. It never allocates; a lack of RTCPOverhead bytes is ErrBuffer. The SSRC whose index
-// is counted is the first sender's; the first index is 1. Other errors are ErrShort and ErrLifetime. On an error pkt and
+// is counted is the first sender's; the first index is 0. Other errors are ErrShort and ErrLifetime. On an error pkt and
 // the state are unchanged. Source: RFC 3711 section 3.4, RFC 7714 section 9.
 func (c *Context) ProtectRTCP(pkt []byte) ([]byte, error) {
 	if len(pkt) < rtcpClearLen {
@@ -22,12 +22,16 @@ func (c *Context) ProtectRTCP(pkt []byte) ([]byte, error) {
 	if s == nil {
 		s = c.add(ssrc)
 	}
-	if s.rtcp.Highest >= maxRTCPIndex {
+	next := uint64(0)
+	if s.rtcp.Started {
+		next = s.rtcp.Highest + 1
+	}
+	if next > maxRTCPIndex {
 		return nil, ErrLifetime
 	}
-	s.rtcp.use(s.rtcp.Highest + 1)
+	s.rtcp.use(next)
 
-	index := uint32(s.rtcp.Highest)
+	index := uint32(next)
 	if !c.params.UnencryptedRTCP && c.params.Suite.Cipher != Null {
 		index |= eFlag
 	}
