@@ -1,6 +1,7 @@
 package relay
 
 import (
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -49,18 +50,18 @@ func (k *sendKeys) take(now time.Time) []byte {
 	return b
 }
 
-// unprotect works in place. False: the packet is not what it should be.
-func (k *recvKeys) unprotect(b []byte, rtcp bool) ([]byte, bool) {
-	if k.ctx == nil {
-		return nil, false
+// errNoKeys: protected packets came before the keys.
+var errNoKeys = errors.New("no keys yet")
+
+// unprotect works in place. Beyond errNoKeys its errors are those of package srtp.
+func (k *recvKeys) unprotect(b []byte, rtcp bool) ([]byte, error) {
+	switch {
+	case k.ctx == nil:
+		return nil, errNoKeys
+	case rtcp:
+		return k.ctx.UnprotectRTCP(b)
 	}
-	var err error
-	if rtcp {
-		b, err = k.ctx.UnprotectRTCP(b)
-	} else {
-		b, err = k.ctx.UnprotectRTP(b)
-	}
-	return b, err == nil
+	return k.ctx.UnprotectRTP(b)
 }
 
 // protect works in place and in the capacity of b. False: b cannot be sent.

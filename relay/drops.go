@@ -13,7 +13,8 @@ import (
 // call is silent. They are errors of Counters too, but for STUN, which never was media, and Short.
 type Drops struct {
 	Source    uint64         // from an address that the learning rules, or ICE, do not accept
-	Auth      uint64         // SRTP that did not authenticate
+	Auth      uint64         // SRTP that did not authenticate; while Passed it went on nevertheless, and is no error
+	Passed    bool           // the newest packet is one of Auth that went on as it came, see passOn
 	Early     uint64         // SRTP before the keys were agreed
 	Malformed uint64         // neither of the protocols, or broken
 	Unrouted  uint64         // RTP that belongs to no section of the bundle
@@ -31,6 +32,7 @@ type drops struct {
 
 	from, authFrom addrCell
 	authSince      atomic.Int64 // Unix nanoseconds
+	passed         atomic.Int64 // when the newest one of auth went on; Unix nanoseconds
 }
 
 // dropped is where c's are counted. Only for the worker.

@@ -1,9 +1,11 @@
 package relay
 
 import (
+	"errors"
 	"net/netip"
 
 	"rtpsidecar/relay/rtp"
+	"rtpsidecar/relay/srtp"
 )
 
 // receive takes one datagram of the port's socket, in its worker.
@@ -64,9 +66,14 @@ func (p *port) rtp(lv *live, b []byte, from netip.AddrPort, m *Meta) {
 		if plan.passes() {
 			original, scratch = keep(b, scratch)
 		}
-		if b, ok = k.unprotect(b, false); !ok {
+		var err error
+		if b, err = k.unprotect(b, false); err != nil {
 			c.dropped().unauthentic(k, from, c.lastPacket.Load(), m.At)
+			if errors.Is(err, srtp.ErrAuth) && p.passOn(lv, plan, original, from, m.At) {
+				return
+			}
 		}
+		ok = err == nil
 	}
 	var h rtp.Header
 	if ok {

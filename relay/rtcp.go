@@ -15,17 +15,17 @@ func (p *port) rtcp(lv *live, b []byte, from netip.AddrPort, m *Meta) {
 	keys := c.recv.Load()
 	// Passed through without keys of ours it may be encrypted: only its first words can be read.
 	blind := keys == nil && plan.passes()
-	ok := true
+	var err error
 	if keys != nil {
 		if plan.passes() {
 			original, scratch = keep(b, scratch)
 		}
-		if b, ok = keys.unprotect(b, true); !ok {
+		if b, err = keys.unprotect(b, true); err != nil {
 			c.dropped().unauthentic(keys, from, c.lastPacket.Load(), m.At)
 		}
 	}
 	// RTCP on the RTP socket comes from a peer that muxes, or from one that should not: it never teaches there.
-	if !ok || !blind && rtp.CheckCompound(b) != nil || !c.admit(lv, p, from, c.id == RTCP, m.At) {
+	if err != nil || !blind && rtp.CheckCompound(b) != nil || !c.admit(lv, p, from, c.id == RTCP, m.At) {
 		p.in.errors.Add(1)
 		return
 	}

@@ -287,7 +287,7 @@ func (t *Transport) Heard() time.Time {
 	t.fast.update()
 	last := t.agent.lastGood()
 	for i := range t.comps {
-		if ns := t.comps[i].lastPacket.Load(); ns != 0 {
+		if ns := t.comps[i].lastHeard(); ns != 0 {
 			if at := time.Unix(0, ns); at.After(last) {
 				last = at
 			}
@@ -324,8 +324,18 @@ func (t *Transport) streamStatus(c *component) StreamStatus {
 		st.In.add(p.in.load())
 		st.Out.add(p.out.load())
 	}
-	if ns := c.lastPacket.Load(); ns != 0 {
+	if ns := c.lastHeard(); ns != 0 {
 		st.LastPacket = time.Unix(0, ns)
+		st.Drops.Passed = ns > c.lastPacket.Load()
 	}
 	return st
+}
+
+// lastHeard is when the newest packet came that was accepted or passed on, in Unix nanoseconds; 0: none has.
+func (c *component) lastHeard() int64 {
+	ns := c.lastPacket.Load()
+	if d := c.drops.Load(); d != nil {
+		ns = max(ns, d.passed.Load())
+	}
+	return ns
 }

@@ -81,7 +81,7 @@ func wordRows() []FlagRow {
 		{Name: "pierce-NAT", In: inBoth, Tier: 'B', Note: "send dummy packets until the party is heard", set: turnOn(func(f *Flags) *bool { return &f.PierceNAT })},
 		{Name: "passthrough", Also: []string{"passthru"}, In: inBoth, Tier: 'C', Status: FlagNoEffect, Note: "audio is never touched", set: turnTo(func(f *Flags) *OnOff { return &f.Passthrough }, On)},
 		{Name: "no-passthrough", Also: []string{"no-passthru"}, In: inBoth, Tier: 'C', Status: FlagNoEffect, Note: "audio is never touched", set: turnTo(func(f *Flags) *OnOff { return &f.Passthrough }, Off)},
-		{Name: "recrypt", In: inBoth, Tier: 'C', Note: "own SRTP keys on both sides", set: turnOn(func(f *Flags) *bool { return &f.Recrypt })},
+		{Name: "recrypt", In: inBoth, Tier: 'C', Note: "own SRTP keys on both sides; without it packets that do not verify go on too where both have the same key", set: turnOn(func(f *Flags) *bool { return &f.Recrypt })},
 		{Name: "block-short", Also: []string{"block-shorts", "block-short-packets"}, In: inBoth, Tier: 'C', Note: "packets of the party are dropped where they are shorter than the first of their payload type since the last answer; G.711, G.722, G.723, G.726, G.729", set: turnOn(func(f *Flags) *bool { return &f.BlockShort })},
 		{Name: "unidirectional", In: inBoth, Tier: 'C', Status: FlagNoEffect, Note: "one-way media are forwarded like any other", set: turnOn(func(f *Flags) *bool { return &f.Unidirectional })},
 		{Name: "block-DTMF", In: inBoth, Tier: 'B', Note: "as the command block DTMF", set: turnOn(func(f *Flags) *bool { return &f.BlockDTMF })},

@@ -106,7 +106,7 @@ func (s *subscription) sink() (relay.Sink, bool) {
 	}
 	k.Passthrough = from.SDES.Chosen && to.SDES.Chosen && from.SDES.Recv.Equal(to.SDES.Send) &&
 		!from.Flags.Recrypt && !to.Flags.Recrypt && k.PTMap == nil && k.Digits == nil && k.ExtMap == nil && k.MID == "" &&
-		!s.from.party.call.generateRTCP && s.from.party.noPayloadEdits()
+		s.from.party.noPayloadEdits()
 	return k, true
 }
 

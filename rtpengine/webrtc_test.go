@@ -398,13 +398,10 @@ func TestSDES(t *testing.T) {
 
 // Both sides use SDES: their keys are exchanged through us and packets pass unchanged, unless recrypt is wanted.
 func TestSDESPassthrough(t *testing.T) {
-	for _, recrypt := range []bool{false, true} {
-		t.Run(fmt.Sprint("recrypt ", recrypt), func(t *testing.T) {
-			e := loopback(t)
-			var flags []any
-			if recrypt {
-				flags = []any{"flags", []string{"recrypt"}}
-			}
+	for _, flag := range []string{"", "generate-RTCP", "recrypt"} {
+		t.Run("flags "+flag, func(t *testing.T) {
+			e, recrypt := loopback(t), flag == "recrypt"
+			flags := []any{"flags", []string{flag}}
 			answer := body(rtpFrom, strings.Replace(strings.Split(sdesAudio, "a=crypto:2")[0], "YUJ", "ZZZ", 1))
 			must(t, e, "offer", append([]any{"call-id", "c", "from-tag", "A", "sdp", body(rtpFrom, sdesAudio)}, flags...)...)
 			a := must(t, e, "answer", append([]any{"call-id", "c", "from-tag", "A", "to-tag", "B", "sdp", answer}, flags...)...).Value("sdp").Str()

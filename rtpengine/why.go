@@ -225,7 +225,7 @@ func (x *examiner) incoming(m *legState) []Cause {
 	}
 	quiet := x.now.Sub(rtp.LastPacket)
 	var cs []Cause
-	if d := &rtp.Drops; d.Auth > 0 && d.AuthSince.After(rtp.LastPacket) && x.now.Sub(rtp.LastPacket) > time.Second {
+	if d := &rtp.Drops; d.Passed || d.Auth > 0 && d.AuthSince.After(rtp.LastPacket) && x.now.Sub(rtp.LastPacket) > time.Second {
 		cs = append(cs, m.unauthentic())
 	}
 	if c, ok := m.unknownPT(); ok {

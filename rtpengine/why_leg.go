@@ -28,9 +28,13 @@ func (m *legState) unauthentic() Cause {
 	if m.leg.DTLS.On {
 		where = "the keys of its DTLS handshake"
 	}
+	on := ""
+	if d.Passed {
+		on = " They go on as they came, as the other side has the same key and may know better."
+	}
 	return Cause{Code: "srtp-auth", Party: m.party.name(),
-		Text: fmt.Sprintf("%d packets from %v fail SRTP authentication since %s: %s does not protect with %s.",
-			d.Auth, d.AuthFrom, d.AuthSince.UTC().Format(time.TimeOnly), m.party.name(), where),
+		Text: fmt.Sprintf("%d packets from %v fail SRTP authentication since %s: %s does not protect with %s.%s",
+			d.Auth, d.AuthFrom, d.AuthSince.UTC().Format(time.TimeOnly), m.party.name(), where, on),
 		Advice: "It uses another key or the key of the other side, sends plain RTP, or somebody changed the SDP on the way."}
 }
 

@@ -443,6 +443,9 @@ func TestWhyOneLeg(t *testing.T) {
 		{"wrong key since", func(l *legState) {
 			l.st.Streams[0].Drops = relay.Drops{Auth: 9, AuthFrom: stranger, AuthSince: ago(50 * time.Second)}
 		}, "srtp-auth"},
+		{"wrong key, passed on", func(l *legState) {
+			l.st.Streams[0].LastPacket, l.st.Streams[0].Drops = now, relay.Drops{Auth: 9, AuthFrom: stranger, AuthSince: ago(50 * time.Second), Passed: true}
+		}, "srtp-auth"},
 		{"short packets", func(l *legState) { l.st.Streams[0].LastPacket, l.st.Streams[0].Drops.Short = now, 60 }, "short"},
 		{"a few short packets", func(l *legState) { l.st.Streams[0].LastPacket, l.st.Streams[0].Drops.Short = now, 40 }, ""},
 		{"consent lost", func(l *legState) {
