@@ -72,7 +72,7 @@ func TestPublishSubscribe(t *testing.T) {
 	t.Run("publish", func(t *testing.T) {
 		src, dst := newPhone(t), newPhone(t)
 		d := must(t, e, "publish", "sdp", body("127.0.0.1", audio(src.port())))
-		lines(t, "publish", d.Value("sdp").Str(), "a=recvonly", "m=audio P0 RTP/AVP 0\n", "s=rtpsidecar")
+		lines(t, "publish", d.Value("sdp").Str(), "a=recvonly", "m=audio P0 RTP/AVP 0 101\n", "s=rtpsidecar")
 		id, tag := d.Value("call-id").Str(), d.Value("from-tag").Str()
 		up := parse(t, d)
 		r := must(t, e, "subscribe request", "call-id", id, "from-tag", tag)
@@ -90,11 +90,34 @@ func TestPublishSubscribe(t *testing.T) {
 		}
 	})
 	t.Run("codecs published", func(t *testing.T) {
+		const (
+			plain = "96 8 0 101\na=rtpmap:96 frob/8000\na=rtpmap:101 telephone-event/8000\n"
+			wide  = "96 98 8 101 102 97 13 103\na=rtpmap:96 opus/48000/2\na=rtpmap:101 telephone-event/8000\na=rtpmap:102 telephone-event/48000\n" +
+				"a=rtpmap:97 red/48000\na=rtpmap:98 frob/48000\na=rtpmap:103 telephone-event/16000\n"
+			unknown = "96 101\na=rtpmap:96 frob/8000\na=rtpmap:101 telephone-event/8000\n"
+		)
 		for _, tt := range []struct {
-			accept []string
-			want   string
-		}{{nil, "0\n"}, {[]string{"any"}, "0 101\n"}, {[]string{"all"}, "0 8 101\n"}, {[]string{"PCMA"}, "8 101\n"}, {[]string{"nothing like it"}, "0 101\n"}} {
-			d := must(t, e, "publish", "sdp", body(rtpFrom, plainAudio), "codec", kv{"accept", tt.accept}, "flags", []string{"bidirectional"})
+			offered string
+			accept  []string
+			want    string
+		}{
+			{plain, nil, "8 101\n"},
+			{plain, []string{"any"}, "96 101\n"},
+			{plain, []string{"all"}, "8 0 101\n"},
+			{plain, []string{"any", "all"}, "96 8 0 101\n"},
+			{plain, []string{"PCMU"}, "0 101\n"},
+			{plain, []string{"frob"}, "96 101\n"},
+			{plain, []string{"telephone-event"}, "101\n"},
+			{plain, []string{"nothing like it"}, "8 101\n"},
+			{plain, []string{"nothing like it", "any"}, "96 101\n"},
+			{plain, []string{"any", "PCMU"}, "0 101\n"},
+			{wide, nil, "96 102 97\n"},
+			{wide, []string{"all"}, "96 8 101 102 97 13 103\n"},
+			{wide, []string{"PCMA"}, "8 101 13\n"},
+			{unknown, nil, "96 101\n"}, // the reference takes events alone, and 96 with any
+			{unknown, []string{"all"}, "96 101\n"},
+		} {
+			d := must(t, e, "publish", "sdp", body(rtpFrom, "m=audio 40000 RTP/AVP "+tt.offered), "codec", kv{"accept", tt.accept}, "flags", []string{"bidirectional"})
 			lines(t, fmt.Sprint(tt.accept), d.Value("sdp").Str(), "m=audio P0 RTP/AVP "+tt.want, "a=sendrecv")
 		}
 	})

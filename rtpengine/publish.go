@@ -97,36 +97,62 @@ func (c *Call) answerHere(p *Participant, s *sdp.Session, f *Flags) ([]byte, err
 	return body, nil
 }
 
-// published are the codecs to accept: the first one, or the one that the wishes name, with its events.
+// published are the codecs to accept, as the reference does: one, with what belongs to it, or all that it knows. Which one is
+// the first that the wishes name, else the first that is known, or with any the first. Where none is known the first is
+// better than none, as nothing is decoded here.
 func published(offered []sdp.Codec, wishes []string) []sdp.Codec {
-	if slices.ContainsFunc(wishes, func(w string) bool { return strings.EqualFold(w, "all") }) {
-		return offered
+	wish := func(word string) bool {
+		return slices.ContainsFunc(wishes, func(w string) bool { return strings.EqualFold(w, word) })
 	}
-	pick := slices.IndexFunc(offered, func(c sdp.Codec) bool { return !isSupplement(&c) && !isRetransmission(&c) })
-wish:
-	for _, w := range wishes {
-		if strings.EqualFold(w, "any") {
-			break
-		}
+	taken := func(c *sdp.Codec) bool { return !isSupplement(c) && !isRetransmission(c) }
+	known := func(c *sdp.Codec) bool { return wish("any") || isKnown(c) }
+	if wish("all") {
+		var out []sdp.Codec
 		for i := range offered {
-			if specsMatch([]string{w}, &offered[i]) {
-				pick = i
-				break wish
+			if c := &offered[i]; known(c) || !taken(c) {
+				out = append(out, *c)
 			}
 		}
+		if slices.ContainsFunc(out, func(c sdp.Codec) bool { return taken(&c) }) {
+			return out
+		}
 	}
+	pick := -1
+	find := func(f func(*sdp.Codec) bool) {
+		if pick < 0 {
+			pick = slices.IndexFunc(offered, func(c sdp.Codec) bool { return f(&c) })
+		}
+	}
+	for _, w := range wishes {
+		find(func(c *sdp.Codec) bool { return !strings.EqualFold(w, "any") && specsMatch([]string{w}, c) })
+	}
+	find(func(c *sdp.Codec) bool { return taken(c) && known(c) })
+	find(taken)
 	if pick < 0 {
 		return offered
 	}
-	main := offered[pick]
-	out := []sdp.Codec{main}
-	for _, c := range offered {
-		if isSupplement(&c) && c.ClockHz == main.ClockHz && len(wishes) > 0 {
+	out := []sdp.Codec{offered[pick]}
+	for i, c := range offered {
+		if i != pick && isSupplement(&c) && c.ClockHz == offered[pick].ClockHz {
 			out = append(out, c)
 		}
 	}
 	return out
 }
+
+// isKnown tells whether the reference, as Debian has it, both decodes and encodes an audio codec. Of video it knows none and
+// refuses it without any; here it may be published.
+func isKnown(c *sdp.Codec) bool {
+	switch upperName(c) {
+	case "PCMU", "PCMA", "G722", "G723", "G726-16", "G726-24", "G726-32", "G726-40", "G729", "G729A", "GSM", "L16", "X-L16",
+		"OPUS", "SPEEX":
+		return true
+	}
+	return c.ClockHz == videoClockHz
+}
+
+// videoClockHz is the clock of every video format, RFC 3551 section 5.
+const videoClockHz = 90000
 
 // ownSession is the session level of a body that is made here.
 func (e *Engine) ownSession(p *Participant) *sdp.Session {
