@@ -158,6 +158,33 @@ func TestPublishSubscribe(t *testing.T) {
 	})
 }
 
+// A subscriber has to take what the source sends, and may refuse what was added to it; as observed of rtpengine 26.3.
+func TestSubscriberCodecs(t *testing.T) {
+	e := loopback(t)
+	for i, tt := range []struct {
+		source, added, answer string
+		flags                 []string
+		taken                 bool
+	}{
+		{"0", "PCMA", "0", nil, true},
+		{"0", "PCMA", "8", nil, false},
+		{"0", "PCMA", "8 0", nil, true},
+		{"0", "PCMA", "8", []string{"allow-transcoding"}, true},
+		{"0 9", "PCMA", "0", nil, false},
+		{"0 9", "PCMA", "0 9", nil, true},
+		{"8", "PCMU", "8", nil, true},
+		{"0", "PCMA", "18", nil, false},
+	} {
+		id, sdp := fmt.Sprint(i), body(rtpFrom, "m=audio 40000 RTP/AVP "+tt.source+"\n")
+		dialogue(t, e, id, step{command: "offer", from: "A", sdp: sdp}, step{command: "answer", from: "A", to: "B", sdp: sdp})
+		tag := must(t, e, "subscribe request", "call-id", id, "from-tag", "A", "codec", kv{"transcode", []string{tt.added}}).Value("to-tag").Str()
+		r := ask(e, "subscribe answer", "call-id", id, "to-tag", tag, "sdp", body(rtpFrom, "m=audio 40000 RTP/AVP "+tt.answer+"\na=recvonly\n"), "flags", tt.flags)
+		if (r.Error == "") != tt.taken {
+			t.Errorf("%+v: %q", tt, r.Error)
+		}
+	}
+}
+
 func TestTrickle(t *testing.T) {
 	e := loopback(t)
 	fragment := "a=ice-ufrag:abcd\r\na=ice-pwd:abcdefghijklmnopqrstuvwx\r\nm=audio 9 RTP/AVP 0\r\na=mid:0\r\n" +

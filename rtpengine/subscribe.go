@@ -307,8 +307,8 @@ func (e *Engine) parseBody(f *Flags) (*sdp.Session, error) {
 	return s, nil
 }
 
-// hearAnswer takes p's answer to an offer that was made here rather than passed on. It must take all codecs that were
-// offered, as the reference demands, unless the request allows less. Further sections than were offered are ignored.
+// hearAnswer takes p's answer to an offer that was made here rather than passed on. It must take all codecs of the source
+// that were offered, as the reference demands, unless the request allows less. Further sections than were offered are ignored.
 func (c *Call) hearAnswer(p *Participant, s *sdp.Session, f *Flags, refusal error) error {
 	n := negotiation{call: c, f: f, s: s, from: p, to: p}
 	for i, m := range p.Medias {
@@ -344,7 +344,8 @@ func (c *Call) hearAnswer(p *Participant, s *sdp.Session, f *Flags, refusal erro
 	return nil
 }
 
-// takesAll tells whether each section of an answer has every codec that was offered.
+// takesAll tells whether each section of an answer has every codec of the source that was offered. Those that were added
+// to them may be left out.
 func (n *negotiation) takesAll() bool {
 	for _, p := range n.pairs {
 		if p.sec == nil || p.sec.Port == 0 || !p.sec.Protocol.IsRTP() {
@@ -353,7 +354,8 @@ func (n *negotiation) takesAll() bool {
 		for i := range p.a.Shown {
 			c := &p.a.Shown[i]
 			same := func(o sdp.Codec) bool { return sdp.SameEncoding(c, &o) }
-			if !isSupplement(c) && !isRetransmission(c) && !slices.ContainsFunc(p.sec.Codecs, same) {
+			sent := slices.ContainsFunc(p.am.sources, func(s *subscription) bool { return slices.ContainsFunc(s.from.leg.Codecs, same) })
+			if sent && !isSupplement(c) && !isRetransmission(c) && !slices.ContainsFunc(p.sec.Codecs, same) {
 				return false
 			}
 		}
