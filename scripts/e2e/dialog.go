@@ -267,12 +267,14 @@ func (d *dialog) bye(ctx context.Context) error {
 
 // called waits for an INVITE that begins a call.
 func (p *phone) called(ctx context.Context) (*dialog, error) {
-	m, err := p.await(ctx, "a call", func(m *message) bool { return m.code() == 0 && m.method() == "INVITE" && m.tag("To") == "" })
+	m, err := p.await(ctx, "a call", isCall)
 	if err != nil {
 		return nil, err
 	}
 	return p.callee(m), nil
 }
+
+func isCall(m *message) bool { return m.code() == 0 && m.method() == "INVITE" && m.tag("To") == "" }
 
 // callee is the dialog of an INVITE that came.
 func (p *phone) callee(m *message) *dialog {

@@ -164,6 +164,21 @@ func TestConnections(t *testing.T) {
 	})
 }
 
+// TestNamesakes: whoever takes a name in the open domain is not called for its owner in another, nor the other way round.
+func TestNamesakes(t *testing.T) {
+	onEachProxy(t, "modern", false, func(s *stage) {
+		s.runOnOpenSIPS("called by domain", func(s *stage) {
+			caller, owner, namesake := s.phone(alice, false), s.phone(bob, false), s.phone(account{bob.user, openDomain, ""}, false)
+			for _, c := range []struct{ called, other *phone }{{owner, namesake}, {namesake, owner}} {
+				talk(s, caller, c.called)
+				if _, err := c.other.awaitFor(s.ctx, time.Second, "a call", isCall); !errors.Is(err, context.DeadlineExceeded) {
+					s.Errorf("a call to %s rings at %s: %v", c.called.aor(), c.other.aor(), err)
+				}
+			}
+		})
+	})
+}
+
 // talk makes one phone call another; both hear, the caller hangs up.
 func talk(s *stage, p, q *phone) {
 	s.Helper()
