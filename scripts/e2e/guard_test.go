@@ -186,9 +186,15 @@ func talk(s *stage, p, q *phone) {
 	s.must(err)
 	e, err := q.called(s.ctx)
 	s.must(err)
+	converse(s, d, e)
+}
+
+// converse connects a call that has come; both hear, the caller hangs up.
+func converse(s *stage, d, e *dialog) {
+	s.Helper()
 	s.connect(d, e)
-	s.phoneHears(p, lab.PhoneToneHz)
-	s.phoneHears(q, lab.PhoneToneHz)
+	s.phoneHears(d.p, lab.PhoneToneHz)
+	s.phoneHears(e.p, lab.PhoneToneHz)
 	s.must(d.bye(s.ctx))
 	s.must(e.hungUp(s.ctx))
 	s.nothingLeft()

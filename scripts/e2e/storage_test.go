@@ -104,6 +104,13 @@ func feed(cmd *exec.Cmd, sql string) error {
 	return nil
 }
 
+// slowContacts makes PostgreSQL take a second for each contact that is read.
+const slowContacts = `
+	create function slow(text) returns boolean language plpgsql cost 1000000 as 'begin perform pg_sleep(1); return true; end';
+	alter table location rename to contact;
+	create view location as select * from contact where slow(contact);
+`
+
 func awaitDatabase(t *testing.T, try func() error) {
 	t.Helper()
 	var err error
@@ -171,7 +178,7 @@ func TestStorage(t *testing.T) {
 }
 
 func storage(t *testing.T, p proxyProgram, db *database) {
-	first := true
+	first, more := true, ""
 	d := deployment{table: "modern",
 		change: func(v *opensipscfg.Values) {
 			v.Users = nil
@@ -184,8 +191,11 @@ func storage(t *testing.T, p proxyProgram, db *database) {
 			if err == nil {
 				err = db.load(string(schema))
 			}
-			if err != nil || !first {
+			if err != nil {
 				return err
+			}
+			if !first {
+				return db.load(more)
 			}
 			first = false
 			return db.load(accounts(db.kind) + fmt.Sprintf(
@@ -205,6 +215,33 @@ func storage(t *testing.T, p proxyProgram, db *database) {
 	s.run("gateway", func(s *stage) { nationalNumber(s, caller) })
 	s.restart()
 	s.run("registered before the restart", func(s *stage) { talk(s, caller, callee) })
+	s.run("nobody there", func(s *stage) {
+		d, err := caller.call(s.ctx, carol.aor(), caller.sdp("sendrecv"))
+		s.must(err)
+		r, err := d.responseWithin(s.ctx, 200, 2*patience) // a contact might still be read
+		s.must(err)
+		if r.code() != 480 {
+			s.Errorf("got %s", r.start)
+		}
+		s.must(d.acknowledge(r, ""))
+	})
+	if db.kind != "postgres" {
+		return
+	}
+	more = slowContacts
+	s.restart()
+	s.run("called before the contacts are read", func(s *stage) {
+		d, err := caller.call(s.ctx, callee.aor(), caller.sdp("sendrecv"))
+		s.must(err)
+		given, err := caller.call(s.ctx, carol.aor(), caller.sdp("sendrecv"))
+		s.must(err)
+		_, err = given.response(s.ctx, 100)
+		s.must(err)
+		s.must(given.cancel(s.ctx))
+		e, err := callee.called(s.ctx)
+		s.must(err)
+		converse(s, d, e)
+	})
 }
 
 // accounts are the statements of docs/opensips.md for the lab's users.
