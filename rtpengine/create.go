@@ -1,6 +1,7 @@
 package rtpengine
 
 import (
+	"slices"
 	"strings"
 
 	"rtpsidecar/sdp"
@@ -28,6 +29,7 @@ func (e *Engine) create(x *exchange) error {
 	p.placeOn(f.interfaceWord(), f.AddressFamily, "")
 	n := negotiation{call: c, f: f, from: p, to: p}
 	if p.hears() {
+		f.Codec.Transcode = slices.Concat(f.Codec.Transcode, f.Codec.Offer) // beside what it hears, as the reference takes it
 		n.pairHeard()
 	} else {
 		n.pairCreated()

@@ -40,8 +40,8 @@ Tier A is what a usual OpenSIPS or Kamailio installation needs, B is common, C i
 
 ## The reference's own tests
 
-The daemon tests of rtpengine 26.3 (its file names), run by hand against this daemon on 2026-11-29 (create, pubsub and main:
-2026-11-23); scenarios passed here and by rtpengine itself on the same machine. What is missing needs media services
+The daemon tests of rtpengine 26.3 (its file names), run by hand against this daemon on 2026-11-29;
+scenarios passed here and by rtpengine itself on the same machine. What is missing needs media services
 (playing, recording, DTMF tones, codecs other than G.711, T.38 gateway) unless a reason is given.
 
 | file | here | rtpengine | what is missing |
@@ -57,9 +57,9 @@ The daemon tests of rtpengine 26.3 (its file names), run by hand against this da
 | codec-prefs | 5 | 14 | opus, G.722, G.723, Speex |
 | rtp-ext | 51 | 51 | |
 | create | 22 | 25 | play media, transcoding |
-| pubsub | 0 | 9 | mixing of audio, with which the file begins and where it ends here; without that part 5, the rest subscribes with other codecs |
+| pubsub | 0 | 9 | mixing of audio, with which the file begins and where it ends here; without that part 7, the rest subscribes with other codecs |
 | alias | 2 | 2 | |
-| main | 175 | 273 | |
+| main | 181 | 274 | on purpose: SRTP that does not verify is not followed to a new address; ` + "`recrypt`" + ` makes a key of its own for the answer; no DTLS before the answer has chosen between it and SDES; candidates of ` + "`ICE=optional`" + ` keep to the priorities of RFC 8445; ` + "`DTLS-reverse`" + ` |
 `
 
 // AppendCompatibility appends the document that lists every row of the flag table, in Markdown.

@@ -185,6 +185,28 @@ func TestSubscriberCodecs(t *testing.T) {
 	}
 }
 
+// An offer made for a party that hears somebody may have a law beside what it hears; as observed of rtpengine 26.3.
+func TestCreateWithLaw(t *testing.T) {
+	e := loopback(t)
+	a, b := newPhone(t), newPhone(t)
+	section := func(p *phone, pt int) string {
+		return body("127.0.0.1", fmt.Sprintf("m=audio %d RTP/AVP %d\n", p.port(), pt))
+	}
+	toB := mustSDP(t, e, "offer", "call-id", "c", "from-tag", "A", "sdp", section(a, 0)).Media[0]
+	toA := mustSDP(t, e, "answer", "call-id", "c", "from-tag", "A", "to-tag", "B", "sdp", section(b, 0)).Media[0]
+	d := must(t, e, "create", "call-id", "c", "from-tag", "A", "codec", kv{"offer", []string{"PCMA"}})
+	lines(t, "create", d.Value("sdp").Str(), "m=audio P0 RTP/AVP 0 8\n")
+	must(t, e, "create answer", "call-id", "c", "from-tag", "A", "sdp", section(a, 8))
+	a.send(toA, 8, "\x44\x44")
+	if pt, got, _ := b.wait(waitTime); pt != 0 || got != "\x66\x66" {
+		t.Errorf("PCMA arrived as %d %x", pt, got)
+	}
+	b.send(toB, 0, "\x55\x55")
+	if pt, got, _ := a.wait(waitTime); pt != 8 || got != "\x73\x73" {
+		t.Errorf("PCMU arrived as %d %x", pt, got)
+	}
+}
+
 func TestTrickle(t *testing.T) {
 	e := loopback(t)
 	fragment := "a=ice-ufrag:abcd\r\na=ice-pwd:abcdefghijklmnopqrstuvwx\r\nm=audio 9 RTP/AVP 0\r\na=mid:0\r\n" +
