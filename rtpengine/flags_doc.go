@@ -56,7 +56,7 @@ scenarios passed here and by rtpengine itself on the same machine. What is missi
 | http | 0 | 1 | play media |
 | codec-prefs | 5 | 14 | opus, G.722, G.723, Speex |
 | rtp-ext | 51 | 51 | |
-| create | 22 | 25 | play media, transcoding |
+| create | 23 | 25 | play media |
 | pubsub | 0 | 9 | mixing of audio, with which the file begins and where it ends here; without that part 7, the rest subscribes with other codecs |
 | alias | 2 | 2 | |
 | main | 181 | 274 | on purpose: SRTP that does not verify is not followed to a new address; ` + "`recrypt`" + ` makes a key of its own for the answer; no DTLS before the answer has chosen between it and SDES; candidates of ` + "`ICE=optional`" + ` keep to the priorities of RFC 8445; ` + "`DTLS-reverse`" + ` |
