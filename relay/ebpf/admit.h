@@ -168,7 +168,8 @@ global_function int admit(struct scratch *c, const struct flow *f)
 		c->tag[0] = tag[0];
 		c->tag[1] = tag[1];
 		c->tag[2] = *(u16 *)(tag + 2);
-		authenticate(c, &f->in, IN, c->plain_len, index >> 16);
+		if (authenticate(c, f->in.key, IN, c->plain_len, index >> 16))
+			goto up;
 		u32 wrong = c->tag[0] ^ htonl(c->h[0]);
 		if (tag_len > 4)
 			wrong |= (c->tag[1] ^ htonl(c->h[1])) | (c->tag[2] ^ htons((u16)(c->h[2] >> 16)));

@@ -33,6 +33,7 @@ const (
 	aesMapPulse         = "pulse"
 	aesMapScratches     = "scratches"
 	aesMapStates        = "states"
+	aesMapTransforms    = "transforms"
 	aesProgRelayClose   = "relay_close"
 	aesProgRelayContext = "relay_context"
 	aesProgRelayStart   = "relay_start"
@@ -98,14 +99,15 @@ type aesProgramSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type aesMapSpecs struct {
-	Aheads    *ebpf.MapSpec `ebpf:"aheads"`
-	Contexts  *ebpf.MapSpec `ebpf:"contexts"`
-	Flows     *ebpf.MapSpec `ebpf:"flows"`
-	Guards    *ebpf.MapSpec `ebpf:"guards"`
-	Paths     *ebpf.MapSpec `ebpf:"paths"`
-	Pulse     *ebpf.MapSpec `ebpf:"pulse"`
-	Scratches *ebpf.MapSpec `ebpf:"scratches"`
-	States    *ebpf.MapSpec `ebpf:"states"`
+	Aheads     *ebpf.MapSpec `ebpf:"aheads"`
+	Contexts   *ebpf.MapSpec `ebpf:"contexts"`
+	Flows      *ebpf.MapSpec `ebpf:"flows"`
+	Guards     *ebpf.MapSpec `ebpf:"guards"`
+	Paths      *ebpf.MapSpec `ebpf:"paths"`
+	Pulse      *ebpf.MapSpec `ebpf:"pulse"`
+	Scratches  *ebpf.MapSpec `ebpf:"scratches"`
+	States     *ebpf.MapSpec `ebpf:"states"`
+	Transforms *ebpf.MapSpec `ebpf:"transforms"`
 }
 
 // aesVariableSpecs contains global variables before they are loaded into the kernel.
@@ -139,14 +141,15 @@ func (o *aesObjects) Close() error {
 //
 // It can be passed to loadAesObjects or ebpf.CollectionSpec.LoadAndAssign.
 type aesMaps struct {
-	Aheads    *ebpf.Map `ebpf:"aheads"`
-	Contexts  *ebpf.Map `ebpf:"contexts"`
-	Flows     *ebpf.Map `ebpf:"flows"`
-	Guards    *ebpf.Map `ebpf:"guards"`
-	Paths     *ebpf.Map `ebpf:"paths"`
-	Pulse     *ebpf.Map `ebpf:"pulse"`
-	Scratches *ebpf.Map `ebpf:"scratches"`
-	States    *ebpf.Map `ebpf:"states"`
+	Aheads     *ebpf.Map `ebpf:"aheads"`
+	Contexts   *ebpf.Map `ebpf:"contexts"`
+	Flows      *ebpf.Map `ebpf:"flows"`
+	Guards     *ebpf.Map `ebpf:"guards"`
+	Paths      *ebpf.Map `ebpf:"paths"`
+	Pulse      *ebpf.Map `ebpf:"pulse"`
+	Scratches  *ebpf.Map `ebpf:"scratches"`
+	States     *ebpf.Map `ebpf:"states"`
+	Transforms *ebpf.Map `ebpf:"transforms"`
 }
 
 func (m *aesMaps) Close() error {
@@ -159,6 +162,7 @@ func (m *aesMaps) Close() error {
 		m.Pulse,
 		m.Scratches,
 		m.States,
+		m.Transforms,
 	)
 }
 

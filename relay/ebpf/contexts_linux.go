@@ -15,12 +15,11 @@ import (
 	"rtpsidecar/relay/srtp"
 )
 
-// contexts are the keys that the kernel's own AES has, where the program takes that. They belong to the table's mutex.
+// contexts are the keys that the kernel's own AES has, where the program takes that, by the transform's id. They belong to
+// the table's mutex.
 type contexts struct {
 	Program *ebpf.Program `ebpf:"relay_context"`
 	Map     *ebpf.Map     `ebpf:"contexts"`
-
-	free []uint32 // the one that has rested longest first: a program that runs may have an id of late
 }
 
 // minKernelAES is the first kernel whose bpf_crypto takes a cipher without initialization vector.
@@ -43,40 +42,12 @@ func kernelAES() error {
 	return nil
 }
 
-// start makes all ids free, and tries a key.
-func (c *contexts) start() error {
-	for i := range c.Map.MaxEntries() {
-		c.free = append(c.free, i)
-	}
+// try tries a key.
+func (c *contexts) try() error {
 	if err := c.set(0, make([]byte, 16)); err != nil {
 		return err
 	}
 	return c.set(0, nil)
-}
-
-// acquire is the id of a context for what p encrypts; 0 where that is nothing.
-func (c *contexts) acquire(p srtp.Params) (id uint32, ok bool, err error) {
-	if c == nil || !encrypts(p) {
-		return 0, false, nil
-	}
-	if len(c.free) == 0 {
-		return 0, false, ErrFull
-	}
-	keys, err := p.SessionKeys()
-	if err != nil {
-		return 0, false, err
-	}
-	id = c.free[0]
-	if err := c.set(id, keys.RTPKey); err != nil {
-		return 0, false, err
-	}
-	c.free = c.free[1:]
-	return id, true, nil
-}
-
-func (c *contexts) release(id uint32) error {
-	c.free = append(c.free, id)
-	return c.set(id, nil)
 }
 
 // set gives a context its key, or takes it away.

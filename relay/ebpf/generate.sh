@@ -9,6 +9,6 @@ if ! command -v clang-19 >/dev/null || ! command -v llvm-strip-19 >/dev/null; th
 fi
 flags="-O2 -mcpu=v3 -Wall -Wextra -Werror -Wno-unused-parameter -Wno-missing-field-initializers"
 build() { GOPACKAGE=ebpf go tool bpf2go -cc clang-19 -strip llvm-strip-19 -target bpfel "$@"; }
-build -output-dir "${1:-.}" -cflags "$flags" -type flow_key -type flow -type sink -type transform -type state -type path \
+build -output-dir "${1:-.}" -cflags "$flags" -type flow_key -type flow -type sink -type protection -type transform -type state -type path \
 	-type guard -type ahead rtp rtp.c
 build -output-dir "${1:-.}" -cflags "$flags -DKERNEL_AES" -no-global-types -type keying aes rtp.c

@@ -59,7 +59,7 @@ func makeTables() (t [4][256]uint32) {
 }
 
 // expandKey writes the round keys of AES to the end of dst and returns the number of rounds. Source: FIPS 197 section 5.2.
-func expandKey(dst *[60]uint32, key []byte) uint8 {
+func expandKey(dst *[60]uint32, key []byte) uint32 {
 	nk := len(key) / 4
 	rounds := nk + 6
 	w := dst[len(dst)-4*(rounds+1):]
@@ -77,24 +77,21 @@ func expandKey(dst *[60]uint32, key []byte) uint8 {
 		}
 		w[i] = w[i-nk] ^ t
 	}
-	return uint8(rounds)
+	return uint32(rounds)
 }
 
 func substitute(w uint32) uint32 {
 	return uint32(sbox[w>>24])<<24 | uint32(sbox[w>>16&0xff])<<16 | uint32(sbox[w>>8&0xff])<<8 | uint32(sbox[w&0xff])
 }
 
-// newTransform expands the session keys of p, which is supported or empty.
+// newTransform expands the session keys of p, which is supported.
 func newTransform(p srtp.Params) (rtpTransform, error) {
-	if p.Suite == nil {
-		return rtpTransform{}, nil
-	}
 	keys, err := p.SessionKeys()
 	if err != nil {
 		return rtpTransform{}, err
 	}
-	t := rtpTransform{On: 1, TagLen: uint8(p.Suite.RTPTagLen)}
-	if p.Suite.Cipher == srtp.AESCM && !p.UnencryptedRTP {
+	var t rtpTransform
+	if encrypts(p) {
 		t.Rounds = expandKey(&t.Rk, keys.RTPKey)
 	}
 	var salt [16]byte

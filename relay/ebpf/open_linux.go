@@ -29,6 +29,9 @@ func Open(cfg Config) (_ Table, err error) {
 	for i := range cfg.MaxFlows {
 		t.free = append(t.free, uint32(cfg.MaxFlows-1-i))
 	}
+	for i := range 2 * cfg.MaxFlows {
+		t.keys = append(t.keys, uint32(i))
+	}
 	var undo []func()
 	defer func() {
 		if err != nil {
@@ -103,7 +106,7 @@ func (t *kernelTable) load(cfg *Config, xdp, clsact bool) error {
 		return err
 	}
 	for name, n := range map[string]int{"flows": cfg.MaxFlows, "states": cfg.MaxFlows, "paths": cfg.MaxFlows + MaxSinks,
-		"aheads": cfg.MaxFlows, "contexts": 2 * cfg.MaxFlows} {
+		"aheads": cfg.MaxFlows, "transforms": 2 * cfg.MaxFlows, "contexts": 2 * cfg.MaxFlows} {
 		if m := spec.Maps[name]; m != nil {
 			m.MaxEntries = uint32(n)
 		}
@@ -147,7 +150,7 @@ func (t *kernelTable) load(cfg *Config, xdp, clsact bool) error {
 	if err := all.Assign(t.contexts); err != nil {
 		return err
 	}
-	return t.contexts.start()
+	return t.contexts.try()
 }
 
 // haveTCX reports whether the kernel has TCX links.

@@ -169,7 +169,7 @@ func (ps *paths) neighbourChanged(n *netlink.Neigh, exists bool) error {
 
 // resolve finds how to send from p.local to p.remote now.
 func (ps *paths) resolve(p *path) {
-	p.via, p.value = neighbour{}, rtpPath{}
+	p.via, p.value = neighbour{}, rtpPath{Saddr: words(p.local), Daddr: words(p.remote)}
 	routes, err := ps.nl.RouteGetWithOptions(p.remote.AsSlice(), &netlink.RouteGetOptions{SrcAddr: p.local.AsSlice()})
 	if err != nil || len(routes) != 1 {
 		return
@@ -183,7 +183,8 @@ func (ps *paths) resolve(p *path) {
 		ps.links[r.LinkIndex] = link
 	}
 	attrs := link.Attrs()
-	v := rtpPath{Ifindex: uint32(r.LinkIndex), Mtu: uint32(attrs.MTU)}
+	v := p.value
+	v.Ifindex, v.Mtu = uint32(r.LinkIndex), uint32(attrs.MTU)
 	if r.MTU > 0 {
 		v.Mtu = min(v.Mtu, uint32(r.MTU))
 	}

@@ -48,7 +48,7 @@ global_function int emit(struct __sk_buff *skb, struct scratch *c, const struct 
 			return TC_SHOT;
 	}
 	u32 pseudo, rest;
-	change(c, k, len, sum, &pseudo, &rest);
+	change(c, p, k, len, sum, &pseudo, &rest);
 	u64 flags = CSUM_KEEP_ZERO;
 	if (family == 4) {
 		struct head4 *h = (void *)c->head;
@@ -182,7 +182,7 @@ global_function int emit_xdp(struct xdp_md *x, struct scratch *c, const struct s
 			return XDP_DROP;
 	}
 	u32 pseudo, rest;
-	change(c, k, len, sum, &pseudo, &rest);
+	change(c, p, k, len, sum, &pseudo, &rest);
 	u16 check = c->check;
 	if (check) {
 		check = ~fold16((u64)(u16)~check + pseudo + rest);

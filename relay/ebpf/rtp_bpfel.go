@@ -32,17 +32,15 @@ type rtpFlow struct {
 	Slot     uint32
 	Gen      uint32
 	Peer     [4]uint32
+	Pts      [2]uint64
 	PeerPort uint16
 	Policy   uint8
 	SinksLen uint8
+	ClockHz  uint32
+	In       rtpProtection
 	Copy     uint8
 	Pad      [3]uint8
-	ClockHz  uint32
-	_        [4]byte
-	Pts      [2]uint64
-	In       rtpTransform
 	Sinks    [8]rtpSink
-	_        [4]byte
 }
 
 type rtpFlowKey struct {
@@ -71,6 +69,18 @@ type rtpPath struct {
 	Smac    [6]uint8
 	Pad     [2]uint8
 	Gateway [4]uint32
+	Saddr   [4]uint32
+	Daddr   [4]uint32
+}
+
+type rtpProtection struct {
+	_      structs.HostLayout
+	On     uint8
+	Rounds uint8
+	TagLen uint8
+	Pad    uint8
+	Ahead  uint32
+	Key    uint32
 }
 
 type rtpScratch struct {
@@ -113,8 +123,6 @@ type rtpScratch struct {
 
 type rtpSink struct {
 	_       structs.HostLayout
-	Saddr   [4]uint32
-	Daddr   [4]uint32
 	Sport   uint16
 	Dport   uint16
 	Path    uint32
@@ -124,7 +132,7 @@ type rtpSink struct {
 	PtPairs uint8
 	PtFrom  [4]uint8
 	PtTo    [4]uint8
-	Out     rtpTransform
+	Out     rtpProtection
 }
 
 type rtpState struct {
@@ -133,20 +141,15 @@ type rtpState struct {
 		_   structs.HostLayout
 		Val uint32
 	}
-	Gen         uint32
-	Packets     uint64
-	Bytes       uint64
-	LastNs      uint64
-	Up          uint64
-	WrongSource uint64
-	BadTag      uint64
-	Replayed    uint64
-	Timestamp   uint32
-	Jitter      uint32
-	Pt          uint32
-	Waits       uint32
-	Seen        uint64
-	In          struct {
+	Gen       uint32
+	Pt        uint32
+	Waits     uint32
+	Packets   uint64
+	Bytes     uint64
+	LastNs    uint64
+	Timestamp uint32
+	Jitter    uint32
+	In        struct {
 		_       structs.HostLayout
 		Highest uint64
 		Window  [2]uint64
@@ -168,20 +171,21 @@ type rtpState struct {
 			Started uint64
 		}
 	}
+	Up          uint64
+	WrongSource uint64
+	BadTag      uint64
+	Replayed    uint64
+	Seen        uint64
 }
 
 type rtpTransform struct {
 	_       structs.HostLayout
-	Rk      [60]uint32
 	Inner   [5]uint32
 	Outer   [5]uint32
 	Salt    [4]uint32
-	On      uint8
-	Rounds  uint8
-	TagLen  uint8
-	Pad     uint8
-	Ahead   uint32
+	Rounds  uint32
 	Context uint32
+	Rk      [60]uint32
 }
 
 // Names of all BPF objects in the ELF.
@@ -195,6 +199,7 @@ const (
 	rtpMapPulse       = "pulse"
 	rtpMapScratches   = "scratches"
 	rtpMapStates      = "states"
+	rtpMapTransforms  = "transforms"
 	rtpProgRelayClose = "relay_close"
 	rtpProgRelayStart = "relay_start"
 	rtpProgRelayTc    = "relay_tc"
@@ -259,13 +264,14 @@ type rtpProgramSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type rtpMapSpecs struct {
-	Aheads    *ebpf.MapSpec `ebpf:"aheads"`
-	Flows     *ebpf.MapSpec `ebpf:"flows"`
-	Guards    *ebpf.MapSpec `ebpf:"guards"`
-	Paths     *ebpf.MapSpec `ebpf:"paths"`
-	Pulse     *ebpf.MapSpec `ebpf:"pulse"`
-	Scratches *ebpf.MapSpec `ebpf:"scratches"`
-	States    *ebpf.MapSpec `ebpf:"states"`
+	Aheads     *ebpf.MapSpec `ebpf:"aheads"`
+	Flows      *ebpf.MapSpec `ebpf:"flows"`
+	Guards     *ebpf.MapSpec `ebpf:"guards"`
+	Paths      *ebpf.MapSpec `ebpf:"paths"`
+	Pulse      *ebpf.MapSpec `ebpf:"pulse"`
+	Scratches  *ebpf.MapSpec `ebpf:"scratches"`
+	States     *ebpf.MapSpec `ebpf:"states"`
+	Transforms *ebpf.MapSpec `ebpf:"transforms"`
 }
 
 // rtpVariableSpecs contains global variables before they are loaded into the kernel.
@@ -300,13 +306,14 @@ func (o *rtpObjects) Close() error {
 //
 // It can be passed to loadRtpObjects or ebpf.CollectionSpec.LoadAndAssign.
 type rtpMaps struct {
-	Aheads    *ebpf.Map `ebpf:"aheads"`
-	Flows     *ebpf.Map `ebpf:"flows"`
-	Guards    *ebpf.Map `ebpf:"guards"`
-	Paths     *ebpf.Map `ebpf:"paths"`
-	Pulse     *ebpf.Map `ebpf:"pulse"`
-	Scratches *ebpf.Map `ebpf:"scratches"`
-	States    *ebpf.Map `ebpf:"states"`
+	Aheads     *ebpf.Map `ebpf:"aheads"`
+	Flows      *ebpf.Map `ebpf:"flows"`
+	Guards     *ebpf.Map `ebpf:"guards"`
+	Paths      *ebpf.Map `ebpf:"paths"`
+	Pulse      *ebpf.Map `ebpf:"pulse"`
+	Scratches  *ebpf.Map `ebpf:"scratches"`
+	States     *ebpf.Map `ebpf:"states"`
+	Transforms *ebpf.Map `ebpf:"transforms"`
 }
 
 func (m *rtpMaps) Close() error {
@@ -318,6 +325,7 @@ func (m *rtpMaps) Close() error {
 		m.Pulse,
 		m.Scratches,
 		m.States,
+		m.Transforms,
 	)
 }
 

@@ -18,18 +18,31 @@
 #define STREAM 6144 /* key stream in the making */
 #define OFFSETS 8191 /* mask of all offsets */
 
-/* One direction of one key, expanded. */
+/* One direction of one key, expanded. What each packet needs comes first. */
 struct transform {
-	u32 rk[60]; /* AES round keys, big-endian words, the last at the end: AES-128 starts at 16, AES-192 at 8 */
 	u32 inner[5], outer[5]; /* SHA-1 after the two key blocks of HMAC */
 	u32 salt[4];            /* session salt, big-endian words, the last two bytes 0 */
+	u32 rounds;             /* 10, 12 or 14; 0: not encrypted */
+	u32 context;            /* its key in contexts; see kernel_cipher.h */
+	u32 rk[60]; /* AES round keys, big-endian words, the last at the end: AES-128 starts at 16, AES-192 at 8 */
+};
+
+/* What a flow says of a transform. The rest lies apart: with it, what a packet needs of a flow would be strewn over pages. */
+struct protection {
 	u8 on;
-	u8 rounds; /* 10, 12 or 14; 0: not encrypted */
+	u8 rounds;  /* as in the transform */
 	u8 tag_len; /* 4 or 10 */
 	u8 pad;
 	u32 ahead; /* its ring in aheads, plus 1; 0: none */
-	u32 context; /* its key in contexts; see kernel_cipher.h */
+	u32 key;   /* in transforms */
 };
+
+struct {
+	map_uint(type, MAP_ARRAY);
+	map_type(key, u32);
+	map_type(value, struct transform);
+	map_uint(max_entries, 1024);
+} transforms SEC(".maps");
 
 /* What a CPU works on. One packet at a time: nothing interrupts a program on its CPU but what never runs one. */
 struct scratch {
@@ -149,16 +162,20 @@ global_function u32 apply(struct scratch *c, u32 ring, u64 index, u32 fromto, u3
  * crypt encrypts or decrypts len bytes from from to to under the packet index, and returns 0 when that was done. Up to
  * 15 bytes behind the end of to are overwritten. Source: RFC 3711 section 4.1.1.
  */
-global_function int crypt(struct scratch *c, const struct transform *t, u64 index, u32 fromto, u32 len)
+global_function int crypt(struct scratch *c, const struct protection *p, u64 index, u32 fromto, u32 len)
 {
-	if (!c || !t)
+	if (!c || !p)
 		return -1;
 	u32 done = 0;
-	if (t->ahead) {
-		done = apply(c, t->ahead - 1, index, fromto, len);
+	if (p->ahead) {
+		done = apply(c, p->ahead - 1, index, fromto, len);
 		if (done * 16 >= len)
 			return 0;
 	}
+	u32 key = p->key;
+	struct transform *t = bpf_map_lookup_elem(&transforms, &key);
+	if (!t)
+		return -1;
 	c->iv[0] = t->salt[0];
 	c->iv[1] = t->salt[1] ^ c->ssrc;
 	c->iv[2] = t->salt[2] ^ (u32)(index >> 16);
@@ -237,9 +254,12 @@ global_function int sha1_block(struct scratch *c, u32 off)
  * authenticate computes the tag over the len bytes at off and the rollover counter, into c->h. Up to 76 bytes behind
  * the message are overwritten. Source: RFC 3711 section 4.2.1, RFC 2104.
  */
-global_function int authenticate(struct scratch *c, const struct transform *t, u32 off, u32 len, u32 roc)
+global_function int authenticate(struct scratch *c, u32 key, u32 off, u32 len, u32 roc)
 {
-	if (!c || !t || len > MAX_PAYLOAD)
+	if (!c || len > MAX_PAYLOAD)
+		return -1;
+	struct transform *t = bpf_map_lookup_elem(&transforms, &key);
+	if (!t)
 		return -1;
 	u32 end = len + 4, total = (end + 9 + 63) & ~63;
 	u64 *pad = at(c, off + end);

@@ -17,31 +17,31 @@ struct flow_key {
 enum { SINK_RAW, SINK_PLAIN, SINK_SRTP };
 
 struct sink {
-	u32 saddr[4], daddr[4]; /* network order */
-	u16 sport, dport;       /* network order */
-	u32 path;               /* key in paths */
-	u8 family;              /* 4 or 6 */
+	u16 sport, dport; /* network order; the addresses are the path's */
+	u32 path;         /* key in paths */
+	u8 family;        /* 4 or 6 */
 	u8 tos;
 	u8 kind;
 	u8 pt_pairs;
 	u8 pt_from[MAX_PT_PAIRS], pt_to[MAX_PT_PAIRS];
-	struct transform out;
+	struct protection out;
 };
 
 enum { SOURCE_UP, SOURCE_DROP, SOURCE_IGNORE };
 
-/* What to do with one SSRC at one local address. Immutable; its state lies apart, in states. */
+/* What to do with one SSRC at one local address. Immutable; its state lies apart, in states. It is small, and what a packet
+ * to one sink needs of it stands together: in a busy relay each packet is of another flow, which no cache has. */
 struct flow {
 	u32 slot, gen; /* index in states, and the generation that the state must have */
 	u32 peer[4];   /* the expected source, network order */
+	u64 pts[2];    /* payload types that are forwarded, a bit each */
 	u16 peer_port; /* network order */
 	u8 policy;
 	u8 sinks_len;
+	u32 clock_hz; /* 0: no jitter wanted */
+	struct protection in;
 	u8 copy; /* the payload is needed, not only headers */
 	u8 pad[3];
-	u32 clock_hz; /* 0: no jitter wanted */
-	u64 pts[2];   /* payload types that are forwarded, a bit each */
-	struct transform in;
 	struct sink sinks[MAX_SINKS];
 };
 
@@ -59,15 +59,15 @@ enum { WAITS_NOT, WAITS, WAITS_SEEN };
 struct state {
 	struct bpf_spin_lock lock;
 	u32 gen;
-	u64 packets, bytes;
-	u64 last_ns;  /* CLOCK_MONOTONIC of the last packet */
-	u64 up;       /* packets of this flow left to userspace */
-	u64 wrong_source, bad_tag, replayed;
-	u32 timestamp, jitter; /* of the last packet; RFC 3550 section A.8, times 16 */
 	u32 pt, waits;
-	u64 seen; /* index of the newest packet that went up while the flow waited */
+	u64 packets, bytes;
+	u64 last_ns; /* CLOCK_MONOTONIC of the last packet */
+	u32 timestamp, jitter; /* of the last packet; RFC 3550 section A.8, times 16 */
 	struct progress in;
 	struct sink_state sinks[MAX_SINKS];
+	u64 up; /* packets of this flow left to userspace */
+	u64 wrong_source, bad_tag, replayed;
+	u64 seen; /* index of the newest packet that went up while the flow waited */
 };
 
 /* PATH_NONE: not from here, go up. PATH_LINK: MACs known. PATH_NEIGH: the kernel has to find the neighbour.
@@ -82,6 +82,7 @@ struct path {
 	u8 dmac[6], smac[6];
 	u8 pad[2];
 	u32 gateway[4]; /* network order, IPv4 in the first word */
+	u32 saddr[4], daddr[4]; /* of the packet, network order */
 };
 
 struct guard {

@@ -28,6 +28,7 @@ type kernelTable struct {
 	ahead *aheads
 
 	contexts *contexts // nil: the program has tables
+	keys     []uint32  // free in transforms, the one that has rested longest first: a program that runs may have an id of late
 
 	mu     sync.Mutex
 	closed bool
@@ -40,11 +41,11 @@ type kernelTable struct {
 
 // entry is one flow in the table.
 type entry struct {
-	sources  []slot
-	order    []int // sink of the kernel -> sink of the action
-	paths    []uint32
-	rings    []*ring
-	contexts []uint32
+	sources []slot
+	order   []int // sink of the kernel -> sink of the action
+	paths   []uint32
+	rings   []*ring
+	keys    []uint32
 }
 
 // slot is where the state of one source is.
@@ -92,13 +93,10 @@ func (t *kernelTable) compile(e *entry, act *Action) (*rtpFlow, error) {
 	f := &rtpFlow{Peer: words(act.Peer.Addr()), PeerPort: port(act.Peer), Policy: uint8(act.Mismatch),
 		ClockHz: act.ClockRateHz, Pts: act.PTs}
 	var err error
-	if f.In, err = newTransform(act.In); err != nil {
+	if f.In, err = t.makeKey(e, act.In); err != nil {
 		return nil, err
 	}
 	f.Copy = f.In.On
-	if f.In.Context, err = t.makeContext(e, act.In); err != nil {
-		return nil, err
-	}
 	for _, raw := range []bool{true, false} {
 		for i := range act.Sinks {
 			if act.Sinks[i].Raw == raw {
@@ -110,7 +108,6 @@ func (t *kernelTable) compile(e *entry, act *Action) (*rtpFlow, error) {
 		s := &act.Sinks[i]
 		k := &f.Sinks[f.SinksLen]
 		f.SinksLen++
-		k.Saddr, k.Daddr = words(s.Local.Addr()), words(s.Remote.Addr())
 		k.Sport, k.Dport = port(s.Local), port(s.Remote)
 		k.Family = 6
 		if s.Local.Addr().Is4() {
@@ -136,10 +133,7 @@ func (t *kernelTable) compile(e *entry, act *Action) (*rtpFlow, error) {
 		if k.Kind == sinkSRTP || len(pairs) > 0 {
 			f.Copy = 1
 		}
-		if k.Out, err = newTransform(s.Out); err != nil {
-			return nil, err
-		}
-		if k.Out.Context, err = t.makeContext(e, s.Out); err != nil {
+		if k.Out, err = t.makeKey(e, s.Out); err != nil {
 			return nil, err
 		}
 		if k.Path, err = t.paths.acquire(pair{s.Local.Addr(), s.Remote.Addr()}); err != nil {
@@ -200,13 +194,43 @@ func (t *kernelTable) makeAhead(e *entry, p srtp.Params, s slot) (uint32, error)
 	return r.id + 1, nil
 }
 
-// makeContext is the context of p, as the program has it.
-func (t *kernelTable) makeContext(e *entry, p srtp.Params) (uint32, error) {
-	id, ok, err := t.contexts.acquire(p)
-	if ok {
-		e.contexts = append(e.contexts, id)
+// makeKey is p, which is supported or empty, as the program has it. The ring is missing.
+func (t *kernelTable) makeKey(e *entry, p srtp.Params) (rtpProtection, error) {
+	if p.Suite == nil {
+		return rtpProtection{}, nil
 	}
-	return id, err
+	if len(t.keys) == 0 {
+		return rtpProtection{}, ErrFull
+	}
+	tr, err := newTransform(p)
+	if err != nil {
+		return rtpProtection{}, err
+	}
+	id := t.keys[0]
+	tr.Context = id
+	if t.contexts != nil && encrypts(p) {
+		keys, err := p.SessionKeys()
+		if err != nil {
+			return rtpProtection{}, err
+		}
+		if err := t.contexts.set(id, keys.RTPKey); err != nil {
+			return rtpProtection{}, err
+		}
+	}
+	if err := t.objs.Transforms.Put(id, &tr); err != nil {
+		return rtpProtection{}, fmt.Errorf("key: %w", err)
+	}
+	t.keys, e.keys = t.keys[1:], append(e.keys, id)
+	return rtpProtection{On: 1, Rounds: uint8(tr.Rounds), TagLen: uint8(p.Suite.RTPTagLen), Key: id}, nil
+}
+
+// dropKey leaves the transform as it is, for a program that runs still.
+func (t *kernelTable) dropKey(id uint32) error {
+	t.keys = append(t.keys, id)
+	if t.contexts == nil {
+		return nil
+	}
+	return t.contexts.set(id, nil)
 }
 
 // drop undoes what Put has done, and is what Delete does before it reads the state.
@@ -228,8 +252,8 @@ func (t *kernelTable) drop(key FlowKey, e *entry) {
 	for _, r := range e.rings {
 		t.ahead.release(r)
 	}
-	for _, id := range e.contexts {
-		if err := t.contexts.release(id); err != nil {
+	for _, id := range e.keys {
+		if err := t.dropKey(id); err != nil {
 			t.log.Warn("fast path key not removed", "error", err)
 		}
 	}

@@ -87,7 +87,8 @@ global_function u32 compose(struct scratch *c, const struct sink *k, u32 i)
 		if (crypt(c, &k->out, index, from | to << 16, len - c->head_len))
 			return 0;
 	}
-	authenticate(c, &k->out, OUT, len, index >> 16);
+	if (authenticate(c, k->out.key, OUT, len, index >> 16))
+		return 0;
 	u32 *tag = at(c, OUT + len);
 	tag[0] = htonl(c->h[0]);
 	if (k->out.tag_len > 4) {
@@ -134,7 +135,7 @@ static inline_always void write_head4(struct head4 *h, const struct path *p, con
 	h->fragment = htonl(0x4000); /* do not fragment, so that the id says nothing: RFC 6864 section 4.1 */
 	h->ttl = HOPS;
 	h->protocol = 17;
-	u32 saddr = k->saddr[3], daddr = k->daddr[3];
+	u32 saddr = p->saddr[3], daddr = p->daddr[3];
 	h->saddr[0] = saddr, h->saddr[1] = saddr >> 16;
 	h->daddr[0] = daddr, h->daddr[1] = daddr >> 16;
 	h->check = ~fold16((u64)htons((u16)(0x4500 | k->tos)) + h->len + htons(0x4000) + htons(HOPS << 8 | 17) + saddr + daddr);
@@ -151,18 +152,19 @@ static inline_always void write_head6(struct head6 *h, const struct path *p, con
 	h->len = htons((u16)(8 + len));
 	h->next = 17;
 	h->hops = HOPS;
-	__builtin_memcpy(h->saddr, k->saddr, 16);
-	__builtin_memcpy(h->daddr, k->daddr, 16);
+	__builtin_memcpy(h->saddr, p->saddr, 16);
+	__builtin_memcpy(h->daddr, p->daddr, 16);
 	h->sport = k->sport;
 	h->dport = k->dport;
 	h->udp_len = htons((u16)(8 + len));
 }
 
-/* change says how the checksum's parts change when the packet in c becomes one of len bytes with sum for k. */
-static inline_always void change(struct scratch *c, const struct sink *k, u32 len, u32 sum, u32 *pseudo, u32 *rest)
+/* change says how the checksum's parts change when the packet in c becomes one of len bytes with sum for k on path p. */
+static inline_always void change(struct scratch *c, const struct path *p, const struct sink *k, u32 len, u32 sum, u32 *pseudo,
+				 u32 *rest)
 {
 	u32 udp_len = htons((u16)(8 + len));
-	u32 now_pseudo = fold(sum_addr(k->saddr) + sum_addr(k->daddr) + udp_len);
+	u32 now_pseudo = fold(sum_addr(p->saddr) + sum_addr(p->daddr) + udp_len);
 	u32 now_ports = fold((u64)k->sport + k->dport + udp_len);
 	*pseudo = fold((u64)now_pseudo + (u32)~c->now_pseudo);
 	*rest = fold((u64)now_ports + (u32)~c->now_ports + sum + (u32)~c->now_sum);
