@@ -10,14 +10,12 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-	"os"
 	"runtime"
 	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
-	"golang.org/x/net/ipv4"
 	"golang.org/x/sys/unix"
 
 	"rtpsidecar/relay/srtp"
@@ -26,42 +24,9 @@ import (
 const (
 	packetLen = 172 // RTP header and 20 ms of PCMU, RFC 3551 section 4.5.14
 	ptime     = 20 * time.Millisecond
-	batch     = 64
-	// room in the socket for a second of everything: what is lost is lost in the relay.
-	room = 16 << 20
+	// gather is how long what has come lies in the sockets. Reading it at once would cost the more, the more slowly it comes.
+	gather = 2 * time.Millisecond
 )
-
-// End is one side of all calls.
-type End struct {
-	conn *net.UDPConn
-	p    *ipv4.PacketConn
-}
-
-// Open opens an end at an IPv4 address, in the network namespace of the calling thread.
-func Open(addr netip.Addr) (*End, error) {
-	conn, err := net.ListenUDP("udp4", net.UDPAddrFromAddrPort(netip.AddrPortFrom(addr, 0)))
-	if err != nil {
-		return nil, err
-	}
-	raw, err := conn.SyscallConn()
-	if err != nil {
-		return nil, errors.Join(err, conn.Close())
-	}
-	var opt error
-	err = raw.Control(func(fd uintptr) {
-		opt = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_TIMESTAMPNS, 1)
-		if unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, room) != nil {
-			opt = errors.Join(opt, unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVBUF, room))
-		}
-	})
-	if err := errors.Join(err, opt); err != nil {
-		return nil, errors.Join(err, conn.Close())
-	}
-	return &End{conn, ipv4.NewPacketConn(conn)}, nil
-}
-
-// Addr is the address for the SDP.
-func (e *End) Addr() netip.AddrPort { return e.conn.LocalAddr().(*net.UDPAddr).AddrPort() }
 
 // Call is where the two ends of one call send.
 type Call struct {
@@ -83,6 +48,7 @@ type Traffic struct {
 	P50, P99       time.Duration // from just before the send call to the kernel's receive time stamp
 
 	first, packets int            // those before first are warm-up
+	last           atomic.Int64   // what comes later is lost, in ns since 1970; 0: not yet known
 	sentAt         []atomic.Int64 // by slot, in ns since 1970: a protected payload could not carry it
 }
 
@@ -94,13 +60,13 @@ func New(addr netip.Addr) (*Traffic, error) {
 	}
 	callees, err := Open(addr)
 	if err != nil {
-		return nil, errors.Join(err, callers.conn.Close())
+		return nil, errors.Join(err, callers.file.Close())
 	}
 	return &Traffic{Callers: callers, Callees: callees}, nil
 }
 
 // Close frees the sockets.
-func (t *Traffic) Close() error { return errors.Join(t.Callers.conn.Close(), t.Callees.conn.Close()) }
+func (t *Traffic) Close() error { return errors.Join(t.Callers.file.Close(), t.Callees.file.Close()) }
 
 // Lost is how many packets have not come.
 func (t *Traffic) Lost() uint64 {
@@ -129,9 +95,7 @@ func (t *Traffic) Run(ctx context.Context) error {
 		receivers.Go(func() { latencies[k], failed[k] = t.receive(e) })
 	}
 	err := t.send(ctx, ends)
-	for _, e := range ends {
-		err = errors.Join(err, e.conn.SetReadDeadline(time.Now().Add(500*time.Millisecond)))
-	}
+	t.last.Store(time.Now().Add(500 * time.Millisecond).UnixNano())
 	receivers.Wait()
 	if all := slices.Concat(latencies[:]...); len(all) > 0 {
 		slices.Sort(all)
@@ -150,11 +114,10 @@ func (t *Traffic) send(ctx context.Context, ends [2]*End) error {
 		return err
 	}
 	defer func() { _ = unix.Prctl(unix.PR_SET_TIMERSLACK, 0, 0, 0, 0) }() // 0: the usual
-	var msgs [2][]ipv4.Message
-	for _, c := range t.Calls {
-		for k, to := range [2]netip.AddrPort{c.ToCallee, c.ToCaller} {
-			msgs[k] = append(msgs[k], ipv4.Message{Addr: net.UDPAddrFromAddrPort(to), Buffers: [][]byte{make([]byte, packetLen+srtp.MaxOverhead)}})
-		}
+	msgs := [2]*letters{newLetters(len(t.Calls), packetLen+srtp.MaxOverhead), newLetters(len(t.Calls), packetLen+srtp.MaxOverhead)}
+	for i, c := range t.Calls {
+		msgs[0].address(i, c.ToCallee)
+		msgs[1].address(i, c.ToCaller)
 	}
 	var clocks sync.WaitGroup
 	defer clocks.Wait()
@@ -180,7 +143,7 @@ func (t *Traffic) send(ctx context.Context, ends [2]*End) error {
 			}
 			from, to := len(t.Calls)*i/bursts, len(t.Calls)*(i+1)/bursts
 			for k, e := range ends {
-				if err := t.burst(e, msgs[k][from:to], k, n, from); err != nil {
+				if err := t.burst(e, msgs[k], k, n, from, to); err != nil {
 					return err
 				}
 			}
@@ -191,62 +154,55 @@ func (t *Traffic) send(ctx context.Context, ends [2]*End) error {
 	return clock
 }
 
-func (t *Traffic) burst(e *End, msgs []ipv4.Message, direction, n, firstCall int) error {
-	for i := range msgs {
-		p := msgs[i].Buffers[0][:packetLen]
+func (t *Traffic) burst(e *End, msgs *letters, direction, n, from, to int) error {
+	for call := from; call < to; call++ {
+		p := msgs.bufs[call][:packetLen]
 		clear(p)
 		p[0] = 0x80
 		binary.BigEndian.PutUint16(p[2:], uint16(n))
 		binary.BigEndian.PutUint32(p[4:], uint32(n*160))
-		binary.BigEndian.PutUint32(p[8:], uint32(direction+1)<<24|uint32(firstCall+i))
+		binary.BigEndian.PutUint32(p[8:], uint32(direction+1)<<24|uint32(call))
 		binary.BigEndian.PutUint32(p[12:], uint32(n))
-		if protect := t.Calls[firstCall+i].Protect; protect != nil && direction == 1 {
+		if protect := t.Calls[call].Protect; protect != nil && direction == 1 {
 			var err error
 			if p, err = protect(p); err != nil {
 				return err
 			}
 		}
-		msgs[i].Buffers[0] = p
+		msgs.put(call, p)
 	}
 	now := time.Now().UnixNano()
-	for i := range msgs {
-		t.sentAt[t.slot(direction, n, firstCall+i)].Store(now)
+	for call := from; call < to; call++ {
+		t.sentAt[t.slot(direction, n, call)].Store(now)
 	}
-	for len(msgs) > 0 {
-		sent, err := e.p.WriteBatch(msgs, 0)
-		if err != nil {
-			return err
-		}
-		if n >= t.first {
-			t.Sent.Add(uint64(sent))
-		} else {
-			t.Warmup += uint64(sent)
-		}
-		msgs = msgs[sent:]
+	if err := e.send(msgs, from, to); err != nil {
+		return err
+	}
+	if n >= t.first {
+		t.Sent.Add(uint64(to - from))
+	} else {
+		t.Warmup += uint64(to - from)
 	}
 	return nil
 }
 
-// receive counts until all is there or the deadline that follows the last packet. What stands in the header is enough to
-// tell a packet, so that it need not be decrypted.
+// receive counts until all is there or the time that follows the last packet is over. What stands in the header is enough
+// to tell a packet, so that it need not be decrypted.
 func (t *Traffic) receive(e *End) (latencies []time.Duration, err error) {
 	want := len(t.Calls) * (t.packets - t.first)
 	latencies = make([]time.Duration, 0, want)
-	msgs := make([]ipv4.Message, batch)
-	for i := range msgs {
-		msgs[i] = ipv4.Message{Buffers: [][]byte{make([]byte, 2048)}, OOB: make([]byte, 64)}
-	}
+	msgs := newLetters(batch, 2048)
 	for want > 0 {
-		read, err := e.p.ReadBatch(msgs, 0)
-		if errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, net.ErrClosed) {
+		read, err := e.receive(msgs)
+		if errors.Is(err, net.ErrClosed) {
 			return latencies, nil
 		}
 		if err != nil {
 			return latencies, err
 		}
 		count := 0
-		for i := range msgs[:read] {
-			p := msgs[i].Buffers[0][:msgs[i].N]
+		for i := range read {
+			p := msgs.bufs[i][:msgs.msgs[i].len]
 			if len(p) < packetLen || p[0] != 0x80 {
 				continue
 			}
@@ -256,26 +212,20 @@ func (t *Traffic) receive(e *End) (latencies []time.Duration, err error) {
 				continue
 			}
 			count++
-			if at, ok := stamp(msgs[i].OOB[:msgs[i].NN]); ok {
+			if at, ok := msgs.stamp(i); ok {
 				latencies = append(latencies, time.Duration(at-t.sentAt[t.slot(direction, n, call)].Load()))
 			}
 		}
 		t.Received.Add(uint64(count))
 		want -= count
+		if read == batch {
+			continue
+		}
+		if last := t.last.Load(); last != 0 && time.Now().UnixNano() > last {
+			break
+		}
+		ts := unix.NsecToTimespec(int64(gather))
+		_ = unix.Nanosleep(&ts, nil)
 	}
 	return latencies, nil
-}
-
-// stamp is the kernel's time stamp of a datagram, in nanoseconds since 1970.
-func stamp(oob []byte) (int64, bool) {
-	control, err := unix.ParseSocketControlMessage(oob)
-	if err != nil {
-		return 0, false
-	}
-	for _, c := range control {
-		if c.Header.Level == unix.SOL_SOCKET && c.Header.Type == unix.SCM_TIMESTAMPNS && len(c.Data) >= 16 {
-			return int64(binary.NativeEndian.Uint64(c.Data))*1e9 + int64(binary.NativeEndian.Uint64(c.Data[8:])), true
-		}
-	}
-	return 0, false
 }

@@ -48,7 +48,10 @@ func TestRun(t *testing.T) {
 		}},
 		{"others send too", func(tr *Traffic) {
 			for _, junk := range [][]byte{{0x80}, make([]byte, packetLen), append([]byte{0x80}, make([]byte, packetLen)...)} {
-				if _, err := tr.Callers.conn.WriteTo(junk, net.UDPAddrFromAddrPort(tr.Callees.Addr())); err != nil {
+				l := newLetters(1, 0)
+				l.put(0, junk)
+				l.address(0, tr.Callees.Addr())
+				if err := tr.Callers.send(l, 0, 1); err != nil {
 					t.Error(err)
 				}
 			}
