@@ -4,10 +4,28 @@
 
 #include "table.h"
 
-/* find is the state of f; its lock is free. */
-static inline_always struct state *find(const struct flow *f)
+/* find is the flow of k, whose slot it puts into c. */
+static inline_always struct flow *find(struct scratch *c, const struct flow_key *k)
 {
-	u32 slot = f->slot;
+	u32 port = ntohs(k->port), *slot = bpf_map_lookup_elem(&hints, &port);
+	if (!slot)
+		return 0;
+	c->slot = *slot;
+	struct flow *f = bpf_map_lookup_elem(&flows, slot);
+	if (f && !((f->key.addr[0] ^ k->addr[0]) | (f->key.addr[1] ^ k->addr[1]) | (f->key.addr[2] ^ k->addr[2]) |
+		   (f->key.addr[3] ^ k->addr[3]) | (f->key.ssrc ^ k->ssrc) | (f->key.port ^ k->port)))
+		return f;
+	slot = bpf_map_lookup_elem(&slots, k);
+	if (!slot)
+		return 0;
+	c->slot = *slot;
+	return bpf_map_lookup_elem(&flows, slot);
+}
+
+/* state_of is the state of the flow found; its lock is free. It does not wait for the flow to come from memory. */
+static inline_always struct state *state_of(const struct scratch *c)
+{
+	u32 slot = c->slot;
 	return bpf_map_lookup_elem(&states, &slot);
 }
 
@@ -124,10 +142,12 @@ global_function int admit(struct scratch *c, const struct flow *f)
 	if (!c || !f)
 		return UP;
 	u32 gen = f->gen;
-	struct state *s = find(f);
+	struct state *s = state_of(c);
 	if (!s)
 		return UP;
 	c->gen = gen;
+	if (s->gen != gen)
+		return UP; /* closed: it is still found by the hint */
 
 	u8 policy = f->policy;
 	if (policy != SOURCE_IGNORE &&

@@ -29,9 +29,11 @@ const (
 	aesMapContexts      = "contexts"
 	aesMapFlows         = "flows"
 	aesMapGuards        = "guards"
+	aesMapHints         = "hints"
 	aesMapPaths         = "paths"
 	aesMapPulse         = "pulse"
 	aesMapScratches     = "scratches"
+	aesMapSlots         = "slots"
 	aesMapStates        = "states"
 	aesMapTransforms    = "transforms"
 	aesProgRelayClose   = "relay_close"
@@ -103,9 +105,11 @@ type aesMapSpecs struct {
 	Contexts   *ebpf.MapSpec `ebpf:"contexts"`
 	Flows      *ebpf.MapSpec `ebpf:"flows"`
 	Guards     *ebpf.MapSpec `ebpf:"guards"`
+	Hints      *ebpf.MapSpec `ebpf:"hints"`
 	Paths      *ebpf.MapSpec `ebpf:"paths"`
 	Pulse      *ebpf.MapSpec `ebpf:"pulse"`
 	Scratches  *ebpf.MapSpec `ebpf:"scratches"`
+	Slots      *ebpf.MapSpec `ebpf:"slots"`
 	States     *ebpf.MapSpec `ebpf:"states"`
 	Transforms *ebpf.MapSpec `ebpf:"transforms"`
 }
@@ -145,9 +149,11 @@ type aesMaps struct {
 	Contexts   *ebpf.Map `ebpf:"contexts"`
 	Flows      *ebpf.Map `ebpf:"flows"`
 	Guards     *ebpf.Map `ebpf:"guards"`
+	Hints      *ebpf.Map `ebpf:"hints"`
 	Paths      *ebpf.Map `ebpf:"paths"`
 	Pulse      *ebpf.Map `ebpf:"pulse"`
 	Scratches  *ebpf.Map `ebpf:"scratches"`
+	Slots      *ebpf.Map `ebpf:"slots"`
 	States     *ebpf.Map `ebpf:"states"`
 	Transforms *ebpf.Map `ebpf:"transforms"`
 }
@@ -158,9 +164,11 @@ func (m *aesMaps) Close() error {
 		m.Contexts,
 		m.Flows,
 		m.Guards,
+		m.Hints,
 		m.Paths,
 		m.Pulse,
 		m.Scratches,
+		m.Slots,
 		m.States,
 		m.Transforms,
 	)

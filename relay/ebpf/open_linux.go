@@ -27,7 +27,7 @@ func Open(cfg Config) (_ Table, err error) {
 	}
 	t := &kernelTable{log: cfg.Log, eager: cfg.eager, flows: make(map[FlowKey]*entry)}
 	for i := range cfg.MaxFlows {
-		t.free = append(t.free, uint32(cfg.MaxFlows-1-i))
+		t.free = append(t.free, uint32(i))
 	}
 	for i := range 2 * cfg.MaxFlows {
 		t.keys = append(t.keys, uint32(i))
@@ -105,7 +105,7 @@ func (t *kernelTable) load(cfg *Config, xdp, clsact bool) error {
 	if err != nil {
 		return err
 	}
-	for name, n := range map[string]int{"flows": cfg.MaxFlows, "states": cfg.MaxFlows, "paths": cfg.MaxFlows + MaxSinks,
+	for name, n := range map[string]int{"slots": cfg.MaxFlows, "flows": cfg.MaxFlows, "states": cfg.MaxFlows, "paths": cfg.MaxFlows + MaxSinks,
 		"aheads": cfg.MaxFlows, "transforms": 2 * cfg.MaxFlows, "contexts": 2 * cfg.MaxFlows} {
 		if m := spec.Maps[name]; m != nil {
 			m.MaxEntries = uint32(n)

@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"net/netip"
 	"sync"
 	"testing"
 	"time"
@@ -135,6 +136,9 @@ func TestPolicy(t *testing.T) {
 			if tt.count != nil && tt.count(c) != 1 {
 				t.Errorf("%s, %s: counted %+v", h.name, tt.name, c)
 			}
+			if code, out, err := h.program(table).Test(frame); err != nil || code != h.up || !bytes.Equal(out, frame) {
+				t.Errorf("%s, %s: code %d when the flow is gone, %v", h.name, tt.name, int32(code), err)
+			}
 		}
 	}
 	// A VLAN tag in the packet means that it came from below the VLAN's interface.
@@ -148,6 +152,49 @@ func TestPolicy(t *testing.T) {
 			t.Errorf("%s, VLAN: code %d, %v", h.name, int32(code), err)
 		}
 	}
+}
+
+// TestSharedPort has the two families share a port: a hint is right for one of them.
+func TestSharedPort(t *testing.T) {
+	table := benchTable(t, Config{Mode: ModeXDP})
+	acts := map[netip.AddrPort]Action{
+		us4: {Peer: peer4, PTs: anyPT, Sources: []Source{{SSRC: testSSRC}}, Sinks: []Sink{{Local: at(us4, 40000), Remote: far4}}},
+		us6: {Peer: peer6, PTs: anyPT, Sources: []Source{{SSRC: testSSRC}}, Sinks: []Sink{{Local: at(us6, 40000), Remote: far6}}},
+	}
+	put := func(us netip.AddrPort) {
+		t.Helper()
+		if err := table.Put(FlowKey{us}, acts[us]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	index := uint64(100)
+	check := func(step string, us netip.AddrPort, sent bool) {
+		t.Helper()
+		for _, h := range hooks {
+			index++
+			code, _, err := h.program(table).Test(datagram{from: acts[us].Peer, to: us, payload: voice(index, 160)}.bytes())
+			if err != nil || code != map[bool]uint32{true: h.sent, false: h.up}[sent] {
+				t.Errorf("%s, %s, %s: code %d, %v", step, h.name, us, int32(code), err)
+			}
+		}
+	}
+	if us4.Port() != us6.Port() {
+		t.Fatal("the ports differ")
+	}
+	put(us4)
+	check("one", us4, true)
+	check("one", us6, false)
+	put(us6)
+	check("both", us4, true)
+	check("both", us6, true)
+	if _, err := table.Delete(FlowKey{us6}); err != nil {
+		t.Fatal(err)
+	}
+	check("one gone", us4, true)
+	check("one gone", us6, false)
+	put(us6)
+	check("one back", us4, true)
+	check("one back", us6, true)
 }
 
 func TestErrorsOfPut(t *testing.T) {
@@ -187,13 +234,13 @@ func TestErrorsOfPut(t *testing.T) {
 	if len(table.free) != 3 || len(table.paths.byID) != 0 || len(table.paths.byPair) != 0 {
 		t.Errorf("%d slots, %d paths", len(table.free), len(table.paths.byID))
 	}
-	it, n := table.objs.Flows.Iterate(), 0
+	it, n := table.objs.Slots.Iterate(), 0
 	var k, v []byte
 	for it.Next(&k, &v) {
 		n++
 	}
 	if n != 0 {
-		t.Errorf("%d entries left in flows", n)
+		t.Errorf("%d entries left in slots", n)
 	}
 	var paths []rtpPath
 	var cursor ebpf.MapBatchCursor

@@ -83,7 +83,7 @@ global_function int forward(struct __sk_buff *skb, struct scratch *c, const stru
 	if (!c || !key)
 		return TC_NEXT;
 	struct flow_key k = *key; /* older kernels want it on the stack */
-	struct flow *f = bpf_map_lookup_elem(&flows, &k);
+	struct flow *f = find(c, &k);
 	if (!f)
 		return TC_NEXT;
 	if (extended) {
@@ -213,7 +213,7 @@ global_function int forward_xdp(struct xdp_md *x, struct scratch *c, const struc
 	if (!c || !key)
 		return XDP_PASS;
 	struct flow_key k = *key;
-	struct flow *f = bpf_map_lookup_elem(&flows, &k);
+	struct flow *f = find(c, &k);
 	if (!f || f->sinks_len > 1)
 		return XDP_PASS;
 	if (extended) {

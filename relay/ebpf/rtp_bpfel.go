@@ -29,9 +29,10 @@ type rtpAhead struct {
 
 type rtpFlow struct {
 	_        structs.HostLayout
-	Slot     uint32
+	Key      rtpFlowKey
 	Gen      uint32
 	Peer     [4]uint32
+	_        [4]byte
 	Pts      [2]uint64
 	PeerPort uint16
 	Policy   uint8
@@ -90,6 +91,7 @@ type rtpScratch struct {
 	Iv        [4]uint32
 	Counter   uint32
 	Early     [5]uint32
+	Slot      uint32
 	Gen       uint32
 	Ssrc      uint32
 	Timestamp uint32
@@ -115,7 +117,6 @@ type rtpScratch struct {
 	Skip      uint32
 	Verdict   uint32
 	Tag       [3]uint32
-	_         [4]byte
 	Index     [8]uint64
 	Head      [64]uint8
 	B         [8704]uint8
@@ -195,9 +196,11 @@ const (
 	rtpMapAheads      = "aheads"
 	rtpMapFlows       = "flows"
 	rtpMapGuards      = "guards"
+	rtpMapHints       = "hints"
 	rtpMapPaths       = "paths"
 	rtpMapPulse       = "pulse"
 	rtpMapScratches   = "scratches"
+	rtpMapSlots       = "slots"
 	rtpMapStates      = "states"
 	rtpMapTransforms  = "transforms"
 	rtpProgRelayClose = "relay_close"
@@ -267,9 +270,11 @@ type rtpMapSpecs struct {
 	Aheads     *ebpf.MapSpec `ebpf:"aheads"`
 	Flows      *ebpf.MapSpec `ebpf:"flows"`
 	Guards     *ebpf.MapSpec `ebpf:"guards"`
+	Hints      *ebpf.MapSpec `ebpf:"hints"`
 	Paths      *ebpf.MapSpec `ebpf:"paths"`
 	Pulse      *ebpf.MapSpec `ebpf:"pulse"`
 	Scratches  *ebpf.MapSpec `ebpf:"scratches"`
+	Slots      *ebpf.MapSpec `ebpf:"slots"`
 	States     *ebpf.MapSpec `ebpf:"states"`
 	Transforms *ebpf.MapSpec `ebpf:"transforms"`
 }
@@ -309,9 +314,11 @@ type rtpMaps struct {
 	Aheads     *ebpf.Map `ebpf:"aheads"`
 	Flows      *ebpf.Map `ebpf:"flows"`
 	Guards     *ebpf.Map `ebpf:"guards"`
+	Hints      *ebpf.Map `ebpf:"hints"`
 	Paths      *ebpf.Map `ebpf:"paths"`
 	Pulse      *ebpf.Map `ebpf:"pulse"`
 	Scratches  *ebpf.Map `ebpf:"scratches"`
+	Slots      *ebpf.Map `ebpf:"slots"`
 	States     *ebpf.Map `ebpf:"states"`
 	Transforms *ebpf.Map `ebpf:"transforms"`
 }
@@ -321,9 +328,11 @@ func (m *rtpMaps) Close() error {
 		m.Aheads,
 		m.Flows,
 		m.Guards,
+		m.Hints,
 		m.Paths,
 		m.Pulse,
 		m.Scratches,
+		m.Slots,
 		m.States,
 		m.Transforms,
 	)

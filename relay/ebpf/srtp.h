@@ -50,7 +50,7 @@ struct scratch {
 	u32 h[5];
 	u32 iv[4]; /* counter block, big-endian words */
 	u32 counter, early[5]; /* see aes_begin */
-	u32 gen; /* of the flow */
+	u32 slot, gen; /* of the flow */
 
 	/* the packet as received, network order where it says so */
 	u32 ssrc, timestamp;

@@ -29,10 +29,12 @@ struct sink {
 
 enum { SOURCE_UP, SOURCE_DROP, SOURCE_IGNORE };
 
-/* What to do with one SSRC at one local address. Immutable; its state lies apart, in states. It is small, and what a packet
- * to one sink needs of it stands together: in a busy relay each packet is of another flow, which no cache has. */
+/* What to do with one SSRC at one local address. Immutable while its state, which has the same slot in states, has this
+ * generation and does not wait. It is small, and what a packet to one sink needs of it stands together: in a busy relay each
+ * packet is of another flow, which no cache has. */
 struct flow {
-	u32 slot, gen; /* index in states, and the generation that the state must have */
+	struct flow_key key;
+	u32 gen;
 	u32 peer[4];   /* the expected source, network order */
 	u64 pts[2];    /* payload types that are forwarded, a bit each */
 	u16 peer_port; /* network order */
@@ -95,6 +97,22 @@ struct {
 	map_uint(type, MAP_HASH);
 	map_uint(map_flags, NO_PREALLOC);
 	map_type(key, struct flow_key);
+	map_type(value, u32);
+	map_uint(max_entries, 1024);
+} slots SEC(".maps");
+
+/* By local port: the slot of the flow that was put in there last. Mostly it is the one that is looked for, and calls next to
+ * each other share a line of the cache, while each look into slots waits for memory two times. */
+struct {
+	map_uint(type, MAP_ARRAY);
+	map_type(key, u32);
+	map_type(value, u32);
+	map_uint(max_entries, 65536);
+} hints SEC(".maps");
+
+struct {
+	map_uint(type, MAP_ARRAY);
+	map_type(key, u32);
 	map_type(value, struct flow);
 	map_uint(max_entries, 1024);
 } flows SEC(".maps");

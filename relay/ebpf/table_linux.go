@@ -28,12 +28,12 @@ type kernelTable struct {
 	ahead *aheads
 
 	contexts *contexts // nil: the program has tables
-	keys     []uint32  // free in transforms, the one that has rested longest first: a program that runs may have an id of late
+	keys     []uint32  // free in transforms, likewise
 
 	mu     sync.Mutex
 	closed bool
 	flows  map[FlowKey]*entry
-	free   []uint32 // slots in states
+	free   []uint32 // slots, the one that has rested longest first: a program that runs may have found one of late
 	gen    uint32   // of the flow put in last
 	paths  *paths
 	attach *attacher
@@ -151,8 +151,8 @@ func (t *kernelTable) install(key FlowKey, e *entry, act *Action, f *rtpFlow) (e
 		if t.gen++; t.gen == 0 {
 			t.gen = 1 // 0 means closed
 		}
-		sl := slot{ssrc: s.SSRC, index: t.free[len(t.free)-1], gen: t.gen}
-		t.free = t.free[:len(t.free)-1]
+		sl := slot{ssrc: s.SSRC, index: t.free[0], gen: t.gen}
+		t.free = t.free[1:]
 		e.sources = append(e.sources, sl)
 
 		st := rtpState{Gen: sl.gen, Waits: 1}
@@ -168,7 +168,7 @@ func (t *kernelTable) install(key FlowKey, e *entry, act *Action, f *rtpFlow) (e
 		if err := t.objs.States.Put(sl.index, &st); err != nil {
 			return fmt.Errorf("state: %w", err)
 		}
-		f.Slot, f.Gen = sl.index, sl.gen
+		f.Key, f.Gen = *flowKey(key, s.SSRC), sl.gen
 		if f.In.Ahead, err = t.makeAhead(e, act.In, sl); err != nil {
 			return err
 		}
@@ -177,8 +177,14 @@ func (t *kernelTable) install(key FlowKey, e *entry, act *Action, f *rtpFlow) (e
 				return err
 			}
 		}
-		if err := t.objs.Flows.Update(flowKey(key, s.SSRC), f, ebpf.UpdateNoExist); err != nil {
+		if err := t.objs.Flows.Put(sl.index, f); err != nil {
 			return fmt.Errorf("flow: %w", err)
+		}
+		if err := t.objs.Slots.Update(&f.Key, sl.index, ebpf.UpdateNoExist); err != nil {
+			return fmt.Errorf("slot: %w", err)
+		}
+		if err := t.objs.Hints.Put(uint32(key.Local.Port()), sl.index); err != nil {
+			return fmt.Errorf("hint: %w", err)
 		}
 	}
 	return nil
@@ -236,7 +242,7 @@ func (t *kernelTable) dropKey(id uint32) error {
 // drop undoes what Put has done, and is what Delete does before it reads the state.
 func (t *kernelTable) drop(key FlowKey, e *entry) {
 	for _, s := range e.sources {
-		if err := t.objs.Flows.Delete(flowKey(key, s.ssrc)); err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
+		if err := t.objs.Slots.Delete(flowKey(key, s.ssrc)); err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
 			t.log.Warn("fast path flow not removed", "error", err)
 		}
 		if err := t.shut(s); err != nil {

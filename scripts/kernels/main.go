@@ -27,7 +27,7 @@ import (
 )
 
 // quick are the tests that say whether a kernel takes the programs, attaches them, and they do what they should.
-const quick = "^(TestAgainstGo|TestKernelAES|TestAhead|TestPolicy|TestStart|TestErrorsOfPut|TestLeavesNothing|TestLoopback)$"
+const quick = "^(TestAgainstGo|TestSharedPort|TestKernelAES|TestAhead|TestPolicy|TestStart|TestErrorsOfPut|TestLeavesNothing|TestLoopback)$"
 
 type options struct {
 	suites, deb, run, accel string
