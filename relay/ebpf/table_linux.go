@@ -37,6 +37,7 @@ type kernelTable struct {
 	gen    uint32   // of the flow put in last
 	paths  *paths
 	attach *attacher
+	look   rtpState // of counter, which would make a new one for each source each second
 }
 
 // entry is one flow in the table.
@@ -366,8 +367,8 @@ func (t *kernelTable) Counters(dst []Counter) ([]Counter, error) {
 func (t *kernelTable) counter(key FlowKey, e *entry, now time.Time, mono uint64) (Counter, error) {
 	c := Counter{Key: key, Sinks: make([]SinkCounter, len(e.order)), Sources: make([]SourceCounter, len(e.sources))}
 	for i, s := range e.sources {
-		var st rtpState
-		if err := t.objs.States.LookupWithFlags(s.index, &st, ebpf.LookupLock); err != nil {
+		st := &t.look
+		if err := t.objs.States.LookupWithFlags(s.index, st, ebpf.LookupLock); err != nil {
 			return c, fmt.Errorf("fast path state: %w", err)
 		}
 		src := &c.Sources[i]

@@ -13,6 +13,7 @@
 // The lab is by itself, as root, with three hosts in network namespaces joined by cables (caller - relay - callee):
 //
 //	go run ./scripts/bench --only lab [--rates 20000,80000] [--bursts 200us,1ms] [--json FILE] [--picture FILE.svg]
+//	go run ./scripts/bench --only lab --rates 80000 --bursts 1ms --media plain --relays reflect,ours-kernel,peer --measure 2s
 //	go run ./scripts/bench --from FILE [--picture FILE.svg]
 //
 // It measures the reference, ours and ours with --kernel=require in turn, and what the same packets cost when a program

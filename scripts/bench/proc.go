@@ -55,7 +55,8 @@ func openFiles(pid int) (int, error) {
 	return len(list), err
 }
 
-// idleTime is how long all processors together have had nothing to do, as the kernel counts it in hundredths of a second.
+// idleTime is how long all processors together have had nothing to do, or were not ours but another machine's of the same
+// host, as the kernel counts it in hundredths of a second.
 func idleTime() (time.Duration, error) {
 	b, err := os.ReadFile("/proc/stat")
 	if err != nil {
@@ -63,11 +64,11 @@ func idleTime() (time.Duration, error) {
 	}
 	line, _, _ := bytes.Cut(b, []byte("\n"))
 	f := bytes.Fields(line)
-	if len(f) < 6 {
+	if len(f) < 9 {
 		return 0, fmt.Errorf("/proc/stat: %q", line)
 	}
 	var sum time.Duration
-	for _, v := range f[4:6] { // idle, and waiting for disks
+	for _, v := range [][]byte{f[4], f[5], f[8]} { // idle, waiting for disks, stolen
 		n, err := strconv.ParseInt(string(v), 10, 64)
 		if err != nil {
 			return 0, fmt.Errorf("/proc/stat: %w", err)
