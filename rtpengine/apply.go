@@ -30,23 +30,39 @@ func openRelay(cfg *Config) (*relay.Host, error) {
 
 // place settles on which interfaces and in which family the two parties are served. What was asked for once holds until
 // something else is asked for. A party that was told its ports is not moved by its own message: it would not hear of it.
+// Its answer moves it with the next offer that it gets.
 func (c *Call) place(from, to *Participant, f *Flags, offer bool) {
 	heard := sdpFamily(from.in)
 	if f.ReceivedFrom.IsValid() && (f.TrustAddress == Off || f.TrustAddress == Unset && c.engine.cfg.SIPSource) {
 		heard = familyOf(f.ReceivedFrom)
 	}
+	from.place.said = heard
 	if offer || from.place.iface == "" {
 		changed := sdp.Family("")
-		if heard != from.place.heard {
+		if heard != from.place.heard && !from.goesOnWithICE() {
 			changed, from.place.heard = heard, heard
 		}
 		from.placeOn(f.Direction[0], "", changed)
 	}
 	inherited := sdp.Family("")
-	if to.place.family == "" {
+	switch {
+	case to.place.family == "":
 		inherited = heard
+	case offer && to.in != nil && !to.goesOnWithICE():
+		inherited = to.place.said
 	}
 	to.placeOn(f.Direction[1], f.AddressFamily, inherited)
+}
+
+// goesOnWithICE tells whether the party's last SDP has ICE where it had ICE before. Then it has the addresses of either
+// family as candidates, and none of them moves.
+func (p *Participant) goesOnWithICE() bool {
+	for i, m := range p.Medias {
+		if m.leg.ICE.On && i < len(p.in.Media) && p.in.Media[i].ICE.InUse() {
+			return true
+		}
+	}
+	return false
 }
 
 // sdpFamily is the address family of a body's first section with an address.
@@ -108,7 +124,8 @@ type place struct {
 	word   string     // as asked for
 	iface  string     // logical interface
 	family sdp.Family // "": any
-	heard  sdp.Family // of its own SDP
+	heard  sdp.Family // of its own SDP, when that last moved it
+	said   sdp.Family // of its last SDP
 }
 
 // latestPlace is the place of the party that p talked to last.

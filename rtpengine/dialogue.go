@@ -227,8 +227,11 @@ func (n *negotiation) ensure(m *Media, l, o *leg) error {
 		l.DTLS.LocalID = ""
 		l.DTLS.localID(n.f, n.call.engine.rand)
 	}
-	if before != nil && m.local != before && m.party == n.to && n.offering && l.ICE.On {
-		l.ICE.Local, l.ICE.Remote = newCredentials(n.call.engine.rand), ice.Credentials{}
+	if before != nil && m.local != before && l.ICE.On && (n.offering || m.party == n.to) {
+		l.ICE.Local = newCredentials(n.call.engine.rand)
+		if n.offering && m.party == n.to {
+			l.ICE.Remote = ice.Credentials{}
+		}
 	}
 	return nil
 }

@@ -81,6 +81,20 @@ func TestPortsOfTheOtherSide(t *testing.T) {
 			t.Errorf("RTCP at %+v, RTP at %d: a party without rtcp-mux needs a pair", r, s.Media[0].Port)
 		}
 	})
+	t.Run("muxing was the only way, and the other side does without", func(t *testing.T) {
+		e := loopback(t)
+		muxed := browserAudio + "a=rtcp-mux\n"
+		o := mustSDP(t, e, "offer", "call-id", "c", "from-tag", "A", "rtcp-mux", []string{"require"}, "ICE", "force", "sdp", body(rtpFrom, audio(40000)))
+		mustSDP(t, e, "answer", "call-id", "c", "from-tag", "A", "to-tag", "B", "sdp", body(rtpFrom, muxed))
+		mustSDP(t, e, "offer", "call-id", "c", "from-tag", "B", "to-tag", "A", "sdp", body(rtpFrom, muxed))
+		s := mustSDP(t, e, "answer", "call-id", "c", "from-tag", "B", "to-tag", "A", "sdp", body(rtpFrom, audio(40000)))
+		if r := s.Media[0].RTCP; r == nil || r.Port != s.Media[0].Port+1 || s.Media[0].RTCPMux {
+			t.Errorf("RTCP at %+v muxed %v, RTP at %d: want a pair", r, s.Media[0].RTCPMux, s.Media[0].Port)
+		}
+		if u := s.Media[0].ICE.Ufrag; u == "" || u == o.Media[0].ICE.Ufrag {
+			t.Errorf("ufrag %q on new ports, was %q", u, o.Media[0].ICE.Ufrag)
+		}
+	})
 	t.Run("a refused section says nothing about DTLS", func(t *testing.T) {
 		e := loopback(t)
 		offer := func() string {
@@ -138,6 +152,53 @@ func TestPeers(t *testing.T) {
 		})
 	}
 	lines(t, "publish", must(t, e, "publish", "sdp", body(rtpFrom, audio(40000)), "peer", "192.0.2.7").Value("sdp").Str(), ext)
+}
+
+// TestFamilyOfTheAnswer has one party answer from the other family than it was offered.
+func TestFamilyOfTheAnswer(t *testing.T) {
+	const four, six = "127.0.0.1", "::1"
+	ice := func(s string) string { return s + "a=ice-ufrag:abcd\na=ice-pwd:abcdefghijklmnopqrstuvwx\n" }
+	answer6 := func(section string) string { return strings.ReplaceAll(body("2001:db8::9", section), "IP4", "IP6") }
+	source := []any{"flags", []string{"SIP-source-address"}, "received-from", []string{"IP4", "203.0.113.9"}}
+	for _, tt := range []struct {
+		name               string
+		answer             string
+		keys               []any
+		toCallee, ofItsOwn string // c= of the re-offer to it, and of the answer to a re-offer of its own
+	}{
+		{"plain", answer6(audio(50000)), nil, six, six},
+		{"a family was asked for", answer6(audio(50000)), []any{"address-family", "IP4"}, four, six},
+		{"the message came from the first", answer6(audio(50000)), source, four, six},
+		{"ICE", answer6(ice(audio(50000))), []any{"ICE", "force"}, four, four},
+		{"ICE refused", answer6(audio(50000)), []any{"ICE", "force"}, six, six},
+		{"ICE that nobody offered", answer6(ice(audio(50000))), []any{"ICE", "remove"}, six, six},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			e := loopback(t, func(c *Config) {
+				second := c.Interfaces[0]
+				second.Local, second.Advertised = netip.MustParseAddr(six), netip.MustParseAddr(six)
+				c.Interfaces = append(c.Interfaces[:1], second)
+			})
+			ask := func(command, from, to, sdp string) string {
+				keys := []any{"call-id", "c", "from-tag", from, "to-tag", to, "sdp", sdp}
+				return mustSDP(t, e, command, append(keys, tt.keys...)...).Media[0].Connections[0].Address
+			}
+			offer := body(rtpFrom, audio(40000))
+			if got := ask("offer", "A", "", offer); got != four {
+				t.Fatalf("first offer from %s, want %s", got, four)
+			}
+			ask("answer", "A", "B", tt.answer)
+			if got := ask("offer", "A", "B", offer); got != tt.toCallee {
+				t.Errorf("re-offer from %s, want %s", got, tt.toCallee)
+			}
+			ask("answer", "A", "B", tt.answer)
+			mustSDP(t, e, "offer", "call-id", "c", "from-tag", "B", "to-tag", "A", "sdp", tt.answer)
+			s := mustSDP(t, e, "answer", "call-id", "c", "from-tag", "B", "to-tag", "A", "sdp", offer)
+			if got := s.Media[0].Connections[0].Address; got != tt.ofItsOwn {
+				t.Errorf("answer to its own re-offer from %s, want %s", got, tt.ofItsOwn)
+			}
+		})
+	}
 }
 
 func TestNewPortsNewICE(t *testing.T) {

@@ -166,6 +166,9 @@ func conclude(a, b *leg, f *Flags, r rules) {
 	}
 	a.Protocol = offered
 	a.Mux.On = a.Mux.Heard && !b.Mux.Reject && (b.Mux.Accept || b.Mux.Heard)
+	if !a.Mux.On {
+		a.Mux.Require = false // its RTCP wants a port now, even if it once had muxing as the only way
+	}
 	if f.ICE == ICERemove {
 		a.ICE.On = false
 	}
