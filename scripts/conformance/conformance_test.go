@@ -185,6 +185,30 @@ func TestEquationsWithBody(t *testing.T) {
 	}
 }
 
+func TestAddressSentFrom(t *testing.T) {
+	const s = "tags.A.medias.0.streams."
+	reply := func(own, far string) answer {
+		return answer{[]section{{"reply", []string{s + `0.endpoint.family = "` + far + `"`, s + `0.family = "` + own + `"`,
+			s + "0.local port = <port" + own + ">", s + "1.local port = 0"}}}}
+	}
+	for _, c := range []struct {
+		name, peersOwn string
+		equal          bool
+	}{
+		{"the peer's cannot send", "IPv4", true},
+		{"the peer's can", "IPv6", false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			both := [2]answer{reply("IPv6", "IPv6"), reply(c.peersOwn, "IPv6")}
+			both[0].Sections[0].Lines[2] = s + "0.local port = <portOurs>"
+			addressSentFrom(&both, "")
+			if got := len(compare(0, both[0], both[1], true)) == 0; got != c.equal {
+				t.Errorf("equal: %v, want %v: %v", got, c.equal, both)
+			}
+		})
+	}
+}
+
 // TestPortsBehindOneAddress shows an offer with candidates of two own addresses, and an answer to the other side, all
 // with one media-address: whichever numbers are equal by chance, the symbols are the same.
 func TestPortsBehindOneAddress(t *testing.T) {

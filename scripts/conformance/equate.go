@@ -18,6 +18,8 @@ var equations = map[string]equation{
 	"codec-number-mapped":    codecNumberMapped,
 	"any-order":              onEach(anyOrder),
 	"formats-sorted":         onEach(formatsSorted),
+
+	"address-that-is-sent-from": addressSentFrom,
 }
 
 // equate applies the rules that ask for it to both answers and tells which changed something.
@@ -150,6 +152,36 @@ func fmtpAsSent(both *[2]answer, sent string) {
 			both[1].Sections = slices.Clone(both[1].Sections)
 			both[1].Sections[i].Lines = lines
 		}
+	}
+}
+
+var (
+	ownFamily  = regexp.MustCompile(`^(.*)\.streams\.0\.family = (.*)$`)
+	ownAddress = regexp.MustCompile(`^(.*)\.streams\.\d+\.(?:family|local address|local port) = (?:"|<)`)
+)
+
+// addressSentFrom leaves the local addresses of a media out of both replies where the peer tells one that cannot send to
+// the endpoint, as it is of another family.
+func addressSentFrom(both *[2]answer, _ string) {
+	peer := at(both[1].Sections, 0).Lines
+	unfit := map[string]bool{}
+	for _, l := range peer {
+		if m := ownFamily.FindStringSubmatch(l); m != nil {
+			far := m[1] + ".streams.0.endpoint.family = "
+			i := slices.IndexFunc(peer, func(l string) bool { return strings.HasPrefix(l, far) })
+			unfit[m[1]] = i >= 0 && peer[i] != far+m[2]
+		}
+	}
+	if len(unfit) == 0 {
+		return
+	}
+	for k := range both {
+		both[k].Sections = slices.Clone(both[k].Sections)
+		reply := &both[k].Sections[0]
+		reply.Lines = slices.DeleteFunc(slices.Clone(reply.Lines), func(l string) bool {
+			m := ownAddress.FindStringSubmatch(l)
+			return m != nil && unfit[m[1]]
+		})
 	}
 }
 
