@@ -40,9 +40,9 @@ Tier A is what a usual OpenSIPS or Kamailio installation needs, B is common, C i
 
 ## The reference's own tests
 
-The daemon tests of rtpengine 26.3 (its file names), run by hand against this daemon on 2026-11-29;
-scenarios passed here and by rtpengine itself on the same machine. What is missing needs media services
-(playing, recording, DTMF tones, codecs other than G.711, T.38 gateway) unless a reason is given.
+The daemon tests of rtpengine 26.3 (its file names), run by hand against this daemon on 2026-11-29; scenarios passed here and
+by rtpengine itself on the same machine. What is missing needs media services (playing, recording, DTMF tones,
+codecs other than G.711, T.38 gateway) unless a reason is given.
 
 | file | here | rtpengine | what is missing |
 |---|---|---|---|
