@@ -461,9 +461,9 @@ func TestOffloadSources(t *testing.T) {
 
 		// Somebody else with the same source: served, by userspace alone, and never with an index of the table's.
 		other := o.net.Listen(netip.MustParseAddrPort("10.0.0.66:6666"))
+		o.flows(2)
 		o.seq[0]--
 		o.sendA(other, ssrcA)
-		o.flows(2)
 		synctest.Wait()
 		o.flows(1)
 		o.expect(0, 0)
