@@ -103,10 +103,10 @@ global_function int reachable(struct scratch *c, const struct flow *f)
 			return 0;
 		if (p->kind == PATH_LOCAL && p->ifindex != c->ifindex)
 			return 0;
-		if (p->kind == PATH_NEIGH && (c->xdp || f->sinks_len > 1))
+		if (p->kind == PATH_NEIGH && f->sinks_len > 1)
 			return 0;
-		if (c->xdp && p->kind != PATH_LINK)
-			return 0;
+		if (c->xdp && (p->kind != PATH_LINK || p->ifindex != c->ifindex))
+			return 0; /* not every driver sends what another's program redirects to it */
 		u32 size = k->family == 4 ? 28 : 48;
 		if (k->kind == SINK_RAW)
 			size += c->len;
@@ -153,10 +153,12 @@ global_function int admit(struct scratch *c, const struct flow *f)
 	if (policy != SOURCE_IGNORE &&
 	    (c->saddr[0] != f->peer[0] || c->saddr[1] != f->peer[1] || c->saddr[2] != f->peer[2] || c->saddr[3] != f->peer[3] ||
 	     c->sport != f->peer_port)) {
+		if (policy != SOURCE_DROP && c->xdp)
+			return UP;
 		note(s, gen, NOTE_SOURCE);
 		return policy == SOURCE_DROP ? DROP : UP;
 	}
-	if (s->waits && hold(c, s, gen))
+	if (s->waits && (c->xdp || hold(c, s, gen)))
 		return UP;
 	if (c->refused || !(f->pts[c->pt >> 6 & 1] >> (c->pt & 63) & 1))
 		goto up;
@@ -194,7 +196,8 @@ global_function int admit(struct scratch *c, const struct flow *f)
 		if (tag_len > 4)
 			wrong |= (c->tag[1] ^ htonl(c->h[1])) | (c->tag[2] ^ htons((u16)(c->h[2] >> 16)));
 		if (wrong) {
-			note(s, gen, NOTE_TAG);
+			if (!c->xdp)
+				note(s, gen, NOTE_TAG);
 			return UP;
 		}
 		if (f->in.rounds) {
@@ -262,6 +265,7 @@ global_function int admit(struct scratch *c, const struct flow *f)
 	if (c->verdict != UP)
 		return c->verdict;
 up:
-	give(c, f, s);
+	if (!c->xdp)
+		give(c, f, s);
 	return UP;
 }

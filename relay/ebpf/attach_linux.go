@@ -26,6 +26,7 @@ type attacher struct {
 	names  []string // wanted; empty: all that are fit
 	tc     *ebpf.Program
 	xdp    *ebpf.Program // nil: not wanted
+	veth   bool          // a veth is fit for XDP
 	owner  owner
 	at     map[int]*attachment // by interface index
 }
@@ -34,6 +35,7 @@ type attacher struct {
 type attachment struct {
 	name   string
 	links  []link.Link
+	xdp    bool // one of the links is native XDP
 	clsact bool // a filter stands at its ingress
 	qdisc  bool // we made the clsact discipline
 }
@@ -92,12 +94,14 @@ func (a *attacher) wanted(l netlink.Link) bool {
 func (a *attacher) attach(l netlink.Link) (*attachment, error) {
 	at := &attachment{name: l.Attrs().Name}
 	index := l.Attrs().Index
-	if a.xdp != nil && l.Attrs().EncapType == "ether" {
-		x, err := link.AttachXDP(link.XDPOptions{Program: a.xdp, Interface: index, Flags: link.XDPDriverMode})
+	if a.xdp != nil {
+		x, err := a.attachXDP(l)
 		if err != nil {
-			return nil, fmt.Errorf("native XDP: %w", err)
+			a.log.Info("fast path without native XDP", "interface", at.name, "reason", err)
+		} else {
+			at.links = append(at.links, x)
+			at.xdp = true
 		}
-		at.links = append(at.links, x)
 	}
 	if a.clsact {
 		if err := a.attachClsact(l, at); err != nil {
@@ -113,6 +117,18 @@ func (a *attacher) attach(l netlink.Link) (*attachment, error) {
 	}
 	at.links = append(at.links, t)
 	return at, nil
+}
+
+// attachXDP puts the program where the driver hands frames over, if that can do it. A veth says that it can, and loses what the
+// program sends unless its peer has such a program too.
+func (a *attacher) attachXDP(l netlink.Link) (link.Link, error) {
+	switch {
+	case l.Attrs().EncapType != "ether":
+		return nil, errors.New("no Ethernet")
+	case l.Type() == "veth" && !a.veth:
+		return nil, errors.New("veth delivers only to peers with XDP")
+	}
+	return link.AttachXDP(link.XDPOptions{Program: a.xdp, Interface: l.Attrs().Index, Flags: link.XDPDriverMode})
 }
 
 // attachClsact is for kernels before 6.6.

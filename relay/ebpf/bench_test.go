@@ -3,9 +3,11 @@
 package ebpf
 
 import (
+	"runtime"
 	"testing"
 
 	"github.com/cilium/ebpf"
+	"github.com/vishvananda/netns"
 	"golang.org/x/sys/unix"
 
 	"rtpsidecar/relay/srtp"
@@ -70,6 +72,10 @@ func benchmarkProgram(b *testing.B, cfg Config) {
 					}
 					frames[i] = datagram{from: peer4, to: us4, payload: p}.bytes()
 				}
+				runtime.LockOSThread() // for good: the thread ends with the goroutine
+				if err := netns.Set(bench.ns); err != nil {
+					b.Fatal(err)
+				}
 				prog := h.program(table)
 				best := 0.0
 				b.ResetTimer()
@@ -83,7 +89,7 @@ func benchmarkProgram(b *testing.B, cfg Config) {
 						if tt.ahead && i%(stretches/2) == 0 {
 							table.ahead.fill()
 						}
-						if _, err := prog.Run(&ebpf.RunOptions{Data: f}); err != nil {
+						if _, err := prog.Run(h.options(b, f)); err != nil {
 							b.Fatal(err)
 						}
 					}

@@ -31,7 +31,8 @@ type lab struct {
 	t       *testing.T
 	caller  netns.NsHandle
 	callee  netns.NsHandle
-	toCall  netip.Addr // our address towards the caller
+	router  netns.NsHandle // of "one router"
+	toCall  netip.Addr     // our address towards the caller
 	toCalle netip.Addr
 	c, d    netip.Addr // theirs
 }
@@ -57,7 +58,7 @@ func namespace(t *testing.T) netns.NsHandle {
 }
 
 // in runs f in a namespace.
-func in(t *testing.T, ns netns.NsHandle, f func()) {
+func in(t testing.TB, ns netns.NsHandle, f func()) {
 	t.Helper()
 	ours, err := netns.Get()
 	if err != nil {
@@ -114,10 +115,10 @@ func newLab(t *testing.T, topology string, v6 bool) *lab {
 		join(t, l.caller, "c0", "r0", 1)
 		join(t, l.callee, "d0", "r0", 2)
 	case "one router":
-		router := namespace(t)
-		join(t, router, "c0", "up0", 1)
-		behind(router, l.caller, 3, "x0")
-		behind(router, l.callee, 4, "x1")
+		l.router = namespace(t)
+		join(t, l.router, "c0", "up0", 1)
+		behind(l.router, l.caller, 3, "x0")
+		behind(l.router, l.callee, 4, "x1")
 		run(t, "ip route add default via 10.1.0.2\nip route add default via fd00:1::2")
 		callNet, calleNet, ourCalleNet = 3, 4, 1
 	case "two routers":

@@ -13,7 +13,7 @@ const (
 	ModeAuto   Mode = iota // TCX; clsact where the kernel is older than 6.6
 	ModeTCX                // kernel 6.6
 	ModeClsact             // kernel 5.18
-	ModeXDP                // where the driver does XDP natively, and what XDP cannot do as in ModeAuto; not for veth
+	ModeXDP                // where the driver does XDP natively, but not at a veth; all else as in ModeAuto
 )
 
 // String is the name.
@@ -50,12 +50,14 @@ type Config struct {
 
 	eager   bool // flows do not wait for Start, for tests of single packets
 	noAhead bool // key stream is made by the test
+	veth    bool // XDP at a veth too, whose peer has a program
 }
 
 // Status says what a table does.
 type Status struct {
 	Mode       Mode // never ModeAuto
 	Interfaces []string
+	XDP        []string // those of Interfaces where native XDP comes first
 	Flows      int
 	// GuardPassed and GuardDropped count packets to ports without flow and socket.
 	GuardPassed, GuardDropped uint64

@@ -67,7 +67,7 @@ func Open(cfg Config) (_ Table, err error) {
 	t.paths.put = func(id uint32, p *rtpPath) error { return t.objs.Paths.Put(id, p) }
 	t.paths.remove = func(id uint32) { _ = t.objs.Paths.Put(id, &rtpPath{}) }
 	t.attach = &attacher{nl: nl, log: cfg.Log, mode: mode, clsact: clsact, names: cfg.Interfaces, tc: t.objs.RelayTc, xdp: t.objs.RelayXdp,
-		at: make(map[int]*attachment)}
+		veth: cfg.veth, at: make(map[int]*attachment)}
 	if clsact {
 		if t.attach.owner, err = newOwner(); err != nil {
 			return nil, fmt.Errorf("fast path: owner: %w", err)

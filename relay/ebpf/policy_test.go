@@ -113,10 +113,7 @@ func TestPolicy(t *testing.T) {
 				continue
 			}
 			frame := d.bytes()
-			code, out, err := h.program(table).Test(frame)
-			if err != nil {
-				t.Fatal(err)
-			}
+			code, out := h.run(t, table, frame)
 			want := map[Verdict]uint32{Up: h.up, Drop: h.drop, Sent: h.sent}[tt.want]
 			if code != want {
 				t.Errorf("%s, %s: code %d, want %d", h.name, tt.name, int32(code), int32(want))
@@ -136,8 +133,8 @@ func TestPolicy(t *testing.T) {
 			if tt.count != nil && tt.count(c) != 1 {
 				t.Errorf("%s, %s: counted %+v", h.name, tt.name, c)
 			}
-			if code, out, err := h.program(table).Test(frame); err != nil || code != h.up || !bytes.Equal(out, frame) {
-				t.Errorf("%s, %s: code %d when the flow is gone, %v", h.name, tt.name, int32(code), err)
+			if code, out := h.run(t, table, frame); code != h.up || !bytes.Equal(out, frame) {
+				t.Errorf("%s, %s: code %d when the flow is gone", h.name, tt.name, int32(code))
 			}
 		}
 	}
@@ -148,8 +145,8 @@ func TestPolicy(t *testing.T) {
 	f := good.bytes()
 	f = append(append(append([]byte(nil), f[:12]...), 0x81, 0, 0, 5), f[12:]...)
 	for _, h := range hooks {
-		if code, _, err := h.program(table).Test(f); err != nil || code != h.up {
-			t.Errorf("%s, VLAN: code %d, %v", h.name, int32(code), err)
+		if code, _ := h.run(t, table, f); code != h.up {
+			t.Errorf("%s, VLAN: code %d", h.name, int32(code))
 		}
 	}
 }
@@ -172,9 +169,9 @@ func TestSharedPort(t *testing.T) {
 		t.Helper()
 		for _, h := range hooks {
 			index++
-			code, _, err := h.program(table).Test(datagram{from: acts[us].Peer, to: us, payload: voice(index, 160)}.bytes())
-			if err != nil || code != map[bool]uint32{true: h.sent, false: h.up}[sent] {
-				t.Errorf("%s, %s, %s: code %d, %v", step, h.name, us, int32(code), err)
+			code, _ := h.run(t, table, datagram{from: acts[us].Peer, to: us, payload: voice(index, 160)}.bytes())
+			if code != map[bool]uint32{true: h.sent, false: h.up}[sent] {
+				t.Errorf("%s, %s, %s: code %d", step, h.name, us, int32(code))
 			}
 		}
 	}

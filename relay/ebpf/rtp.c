@@ -202,12 +202,13 @@ global_function int emit_xdp(struct xdp_md *x, struct scratch *c, const struct s
 		if (bpf_xdp_store_bytes(x, 0, h->dmac, 14 + 40 + 8))
 			return XDP_DROP;
 	}
-	if (p->ifindex == c->ifindex)
-		return XDP_TX;
-	return bpf_redirect(p->ifindex, 0);
+	return XDP_TX; /* reachable has seen to that */
 }
 
-/* forward_xdp is forward for flows with one sink; others go on to relay_tc. */
+/*
+ * forward_xdp is forward for flows with one sink, out of the interface that the packet came by. All else goes on to relay_tc,
+ * which decides anew: nothing is counted here of a packet that is passed.
+ */
 global_function int forward_xdp(struct xdp_md *x, struct scratch *c, const struct flow_key *key, u32 payload, u32 extended)
 {
 	if (!c || !key)
@@ -249,19 +250,15 @@ SEC("xdp") int relay_xdp(struct xdp_md *x)
 	u32 need, size = x->data_end - x->data;
 	if (parse((void *)(u64)x->data, (void *)(u64)x->data_end, size, &p, &need) <= 0)
 		return XDP_PASS;
-	int action = XDP_PASS;
-	if (p.rtp && !rests() && (p.check || p.v4)) {
-		u32 zero = 0;
-		struct scratch *c = bpf_map_lookup_elem(&scratches, &zero);
-		if (!c)
-			return XDP_PASS;
-		begin(c, &p);
-		c->room = size - p.payload;
-		action = forward_xdp(x, c, &p.key, p.payload, p.first & 0x10);
-	}
-	if (action == XDP_PASS && guarded(x, &p.key, p.saddr, p.sport, p.v4))
-		return XDP_DROP;
-	return action;
+	if (!p.rtp || rests() || !(p.check || p.v4))
+		return XDP_PASS;
+	u32 zero = 0;
+	struct scratch *c = bpf_map_lookup_elem(&scratches, &zero);
+	if (!c)
+		return XDP_PASS;
+	begin(c, &p);
+	c->room = size - p.payload;
+	return forward_xdp(x, c, &p.key, p.payload, p.first & 0x10);
 }
 
 /* What userspace alone runs programs with: they change a state under its lock. */

@@ -404,6 +404,9 @@ func (t *kernelTable) Status() Status {
 	st := Status{Mode: t.attach.mode, Flows: len(t.flows)}
 	for _, at := range t.attach.at {
 		st.Interfaces = append(st.Interfaces, at.name)
+		if at.xdp {
+			st.XDP = append(st.XDP, at.name)
+		}
 	}
 	var perCPU []rtpGuard
 	if err := t.objs.Guards.Lookup(uint32(0), &perCPU); err == nil {
