@@ -319,8 +319,10 @@ type Totals struct {
 	User          Counters // received and handled by the workers; Errors are packets dropped as wrong
 	Kernel        Counters // forwarded by the fast path
 	EventsDropped uint64
-	Flows         int               // in the fast path now
-	FlowsEntered  uint64            // the fast path so far
+	Flows         int    // in the fast path now
+	FlowsEntered  uint64 // the fast path so far
+	GuardPassed   uint64 // to media ports without socket, while the fast path guards them
+	GuardDropped  uint64
 	Refused       map[string]uint64 // how often streams were kept from the fast path, by reason; their number is bounded
 }
 
@@ -331,6 +333,8 @@ func (h *Host) Totals() Totals {
 		sum.Kernel = h.fast.kernel.load()
 		sum.Flows, sum.Refused = h.fast.use()
 		sum.FlowsEntered = h.fast.serial.Load()
+		st := h.fast.table.Status()
+		sum.GuardPassed, sum.GuardDropped = st.GuardPassed, st.GuardDropped
 	}
 	for _, u := range h.Use() {
 		sum.User.add(u.In)

@@ -68,6 +68,7 @@ var (
 	mFlows         = newFamily(gauge, "fastpath_flows", "Flows that the kernel forwards")
 	mFlowsEntered  = newFamily(counter, "fastpath_flows_total", "Flows handed to the kernel so far, a flow once for each time")
 	mFlowsRefused  = newFamily(counter, "fastpath_refused_total", "Streams that the kernel could not take, each time that is found", "reason")
+	mGuard         = newFamily(counter, "fastpath_guard_total", "Packets to media ports where nobody listens, while they are limited", "verdict")
 	mEventsDropped = newFamily(counter, "events_dropped_total", "Relay events lost because nobody was quick enough")
 )
 
@@ -129,6 +130,8 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 	for reason, n := range total.Refused {
 		mFlowsRefused.emit(ch, float64(n), reason)
 	}
+	mGuard.emit(ch, float64(total.GuardPassed), "passed")
+	mGuard.emit(ch, float64(total.GuardDropped), "dropped")
 	mMediaCache.emit(ch, 0)
 	mPlayerCache.emit(ch, 0)
 	e.stats.collect(ch)

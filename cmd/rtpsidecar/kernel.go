@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"rtpsidecar/relay/ebpf"
+	"rtpsidecar/rtpengine"
 )
 
 // chooseKernel gives --kernel the value that the reference's options stand for, unless it is given itself. A table in the
@@ -26,16 +27,32 @@ func (s *settings) chooseKernel(fromArgs, fromFile []given) {
 	}
 }
 
+// mediaPorts are the first and the last of all interfaces.
+func mediaPorts(ifaces []rtpengine.Interface) (first, last uint16) {
+	for i, f := range ifaces {
+		if i == 0 || f.PortMin < first {
+			first = f.PortMin
+		}
+		last = max(last, f.PortMax)
+	}
+	return first, last
+}
+
 // openTable opens what --kernel asks for. Nil: media stays in userspace.
 func openTable(s *settings, log *slog.Logger) (ebpf.Table, error) {
 	if s.kernel == "off" {
 		return nil, nil
 	}
-	table, err := ebpf.Open(ebpf.Config{Interfaces: s.kernelInterfaces, KernelAES: s.kernelAES == "kernel", Log: log})
+	cfg := ebpf.Config{Interfaces: s.kernelInterfaces, KernelAES: s.kernelAES == "kernel", FloodGuard: s.floodGuard, Log: log}
+	if s.kernelAttach == "xdp" {
+		cfg.Mode = ebpf.ModeXDP
+	}
+	cfg.PortMin, cfg.PortMax = mediaPorts(s.engine.Interfaces)
+	table, err := ebpf.Open(cfg)
 	switch {
 	case err == nil:
 		st := table.Status()
-		log.Info("media is forwarded in the kernel", "mode", st.Mode.String(), "interfaces", st.Interfaces)
+		log.Info("media is forwarded in the kernel", "mode", st.Mode.String(), "interfaces", st.Interfaces, "xdp", st.XDP)
 		return table, nil
 	case s.kernel == "require":
 		return nil, fmt.Errorf("kernel=require: %w", err)

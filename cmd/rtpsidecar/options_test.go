@@ -114,6 +114,9 @@ func TestParseArgs(t *testing.T) {
 		}},
 		{"AES by tables", "", func(s *settings) bool { return s.kernelAES == "table" }},
 		{"AES of the kernel", "--kernel-aes=kernel", func(s *settings) bool { return s.kernelAES == "kernel" }},
+		{"XDP and flood guard", "--kernel-attach=xdp --kernel-flood-guard=500", func(s *settings) bool {
+			return s.kernelAttach == "xdp" && s.floodGuard == 500
+		}},
 		{"kernel off", "--kernel=off --table=0 -F", func(s *settings) bool { return s.kernel == "off" }},
 		{"profiles", "--dtls-strict-profiles", func(s *settings) bool { return s.engine.StrictProfiles }},
 		{"CPUs", "--media-cpus=3,0-1", func(s *settings) bool { return s.check() == nil && slices.Equal(s.engine.CPUs, []int{3, 0, 1}) }},
@@ -159,6 +162,8 @@ func TestParseArgsErrors(t *testing.T) {
 		{"tos out of range", "--tos 256", "tos: 256"},
 		{"log level", "-L 8", "log-level: 8"},
 		{"kernel", "--kernel=maybe", `kernel: "maybe" is none of`},
+		{"where the kernel's part sits", "--kernel-attach=skb", `kernel-attach: "skb" is none of`},
+		{"flood guard", "--kernel-flood-guard=-1", "kernel-flood-guard: -1"},
 		{"AES of the kernel", "--kernel-aes=yes", `kernel-aes: "yes" is none of`},
 		{"mos", "--mos=AQ", `mos: "AQ" is none of`},
 		{"mos both", "--mos=CQ --mos=LQ", "exclude each other"},

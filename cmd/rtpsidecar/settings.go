@@ -55,6 +55,8 @@ type settings struct {
 	kernel           string
 	kernelInterfaces []string
 	kernelAES        string
+	kernelAttach     string
+	floodGuard       int
 	mos              []string
 
 	logStderr                       bool
@@ -122,6 +124,7 @@ func (s *settings) check() error {
 	within("port-min", s.portMin, 1, 65535)
 	within("port-max", s.portMax, 1, 65535)
 	within("tos", s.engine.TOS, 0, 255)
+	within("kernel-flood-guard", s.floodGuard, 0, 1<<31-1)
 	within("control-tos", s.controlTOS, 0, 255)
 	within("log-level", s.logLevel, 0, 7)
 	within("homer-id", s.homerID, 0, 1<<31-1)
@@ -142,6 +145,7 @@ func (s *settings) check() error {
 	oneOf("media-balance", s.balance, "pack", "spread")
 	oneOf("homer-protocol", s.homerProtocol, "udp", "tcp")
 	oneOf("kernel", s.kernel, "auto", "off", "require")
+	oneOf("kernel-attach", s.kernelAttach, "tc", "xdp")
 	oneOf("kernel-aes", s.kernelAES, "table", "kernel")
 	oneOf("log-format", s.logFormat, "default", "parsable", "json")
 	oneOf("dtls-cert-cipher", s.engine.CertCipher, "prime256v1", "RSA")
