@@ -95,6 +95,9 @@ func FuzzExplain(f *testing.F) {
 	f.Add(phone, phone, "sdp-attr-add-audio-x ICE=force")
 	f.Add("m=\nm=audio\no=\n", "a=\na\n\n", "sdp-attr=[audio=[add=[x]]]")
 	f.Fuzz(func(t *testing.T, before, after, flags string) {
+		if len(before)+len(after)+len(flags) > 8192 {
+			return // comparing takes the square of it
+		}
 		if before == after && len(Explain("offer", flags, before, after)) != 0 {
 			t.Error("a change in equal bodies")
 		}
