@@ -247,6 +247,63 @@ func TestAnswerToCheck(t *testing.T) {
 	}
 }
 
+// TestPrompt looks at what a controlled agent sends once a pair is proven both ways, where its own check left before the
+// peer's was answered: another one, after the answer and only once.
+func TestPrompt(t *testing.T) {
+	success, request := stun.BindingSuccess, stun.BindingRequest
+	rows := []struct {
+		name                   string
+		controlling, nominates bool
+		crossing               bool // the peer's check comes before its answer to ours
+		want                   []stun.MessageType
+	}{
+		{name: "controlled", want: []stun.MessageType{success, request}},
+		{name: "crossing", crossing: true, want: []stun.MessageType{success, request}},
+		{name: "nominated at once", nominates: true, want: []stun.MessageType{success}},
+		{name: "nominated at once, crossing", nominates: true, crossing: true, want: []stun.MessageType{success}},
+		{name: "controlling", controlling: true, want: []stun.MessageType{success}},
+	}
+	for _, r := range rows {
+		t.Run(r.name, func(t *testing.T) {
+			n := newNetwork(t, 16)
+			a, b := n.node("a", Config{Controlling: r.controlling}, a1), n.node("b", Config{Controlling: !r.controlling}, b1)
+			a.SetRemote(n.now, b.remote())
+			b.Input(n.now, 0, a.addrs[0], slices.Clone(a.Actions()[0].Packet))
+			answer := slices.Clone(b.Actions()[0].Packet)
+			b.SetRemote(n.now, a.remote())
+			check := slices.Clone(b.Actions()[0].Packet)
+			if r.nominates {
+				check = n.addUseCandidate(b, check)
+			}
+			now := n.now
+			var got []stun.MessageType
+			input := func(pkt []byte) {
+				now = now.Add(time.Millisecond)
+				a.Input(now, 0, b.addrs[0], pkt)
+				got = append(got, sentTypes(t, a.Agent)...)
+			}
+			if r.crossing {
+				input(check)
+				input(answer)
+			} else {
+				input(answer)
+				got = nil // of who leads, the nomination
+				input(check)
+			}
+			if !slices.Equal(got, r.want) {
+				t.Errorf("sent %v, want %v", got, r.want)
+			}
+			got = nil
+			if input(check); !slices.Equal(got, []stun.MessageType{success}) {
+				t.Errorf("to the next check sent %v", got)
+			}
+			if s, ok := a.Selected(1); !ok || s.Nominated != r.nominates || a.pairs[0].state != Succeeded {
+				t.Errorf("selected %+v %v, the pair is %v", s, ok, a.pairs[0].state)
+			}
+		})
+	}
+}
+
 // sentTypes tells what the agent sends, in order.
 func sentTypes(t *testing.T, a *Agent) (types []stun.MessageType) {
 	t.Helper()

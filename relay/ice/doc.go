@@ -16,6 +16,8 @@
 // an authenticated check with USE-CANDIDATE came in. Two lite agents can prove nothing to each other: then there is no
 // use in an agent.
 //
+// A peer that leads is sent one check more than RFC 8445 asks for, over a pair that both have proven: see prompt.
+//
 // Life of one check: [Agent.SetRemote] forms pairs (candidate.go, pair.go), pace sends one request each 20 ms
 // (check.go), the answer comes back by [Agent.Input] (input.go, response.go) and may select the pair (nominate.go).
 package ice

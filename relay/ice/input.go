@@ -177,6 +177,8 @@ func (a *Agent) checked(now time.Time, e *early) {
 	if p.fresh(now) {
 		if nominate {
 			a.chooseNominated(now, p)
+		} else {
+			a.prompt(now, p)
 		}
 		return
 	}

@@ -113,6 +113,15 @@ func (a *Agent) chooseProvisional(now time.Time, p *pair) {
 	}
 }
 
+// prompt sends the peer that leads one more check, once, over a pair that is proven both ways, when our last one left before
+// the peer's was answered. Some, pion among them, nominate at once when a check comes over a pair that is proven to
+// them, but otherwise wait for their next round, up to 200 ms. The check is one for consent, which puts nothing at risk.
+func (a *Agent) prompt(now time.Time, p *pair) {
+	if !a.controlling && !p.prompted && !p.nominated && p == a.components[p.component].selected {
+		p.prompted, p.nextConsent = true, now
+	}
+}
+
 // choose makes p the selected pair of its component.
 func (a *Agent) choose(now time.Time, p *pair, nominated bool) {
 	comp := &a.components[p.component]

@@ -52,6 +52,7 @@ type pair struct {
 	queuedUse bool // to be sent with USE-CANDIDATE
 	wanted    bool // controlled: the peer nominated it, our own check is not answered yet
 	nominated bool
+	prompted  bool // controlled: another check has followed our answer, for the peer to nominate
 
 	nomination    uint32 // highest renomination counter seen
 	lastNominated time.Time

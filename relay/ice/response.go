@@ -109,6 +109,9 @@ func (a *Agent) answered(now time.Time, t *transaction) {
 		a.chooseNominated(now, p)
 	default:
 		a.chooseProvisional(now, p)
+		if t.first.Before(p.lastRequest) {
+			a.prompt(now, p)
+		}
 	}
 }
 
