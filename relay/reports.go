@@ -55,17 +55,17 @@ func (t *Transport) reportTo(to *Transport, r *Route, now time.Time, lately time
 	to.fast.update()
 	blocks := to.reportBlocks(now)
 	sent := false
-	for _, src := range t.sources.all() {
+	for ssrc, src := range t.sources.reported() {
 		if src.route.Load() != r.ID || now.Sub(time.Unix(0, src.last.Load())) > lately {
 			continue
 		}
 		// The timestamp is that of the last packet: while the source sends it is late by less than a packet. The octets
 		// are those of whole packets, headers included. Both as the reference has it (observed).
 		info := rtp.SenderInfo{NTP: rtp.NTP(now), Timestamp: src.timestamp.Load(), Packets: uint32(src.packets.Load()), Octets: uint32(src.octets.Load())}
-		b := rtp.AppendSR(make([]byte, 0, maxDatagram), src.ssrc, info, blocks)
-		to.sendReport(rtp.AppendSDES(b, src.ssrc, t.host.cfg.CNAME), now)
+		b := rtp.AppendSR(make([]byte, 0, maxDatagram), ssrc, info, blocks)
+		to.sendReport(rtp.AppendSDES(b, ssrc, t.host.cfg.CNAME), now)
 		src.quality.passed(info.NTP, now)
-		to.measured(blocks, src.ssrc, now)
+		to.measured(blocks, ssrc, now)
 		blocks, sent = nil, true
 	}
 	if !sent && len(blocks) > 0 {
@@ -103,7 +103,7 @@ const jitterFades = 2 * time.Second
 func (t *Transport) reportBlocks(now time.Time) []rtp.ReportBlock {
 	var blocks []rtp.ReportBlock
 	fades := t.live.Load().measured
-	for _, src := range t.sources.all() {
+	for ssrc, src := range t.sources.reported() {
 		if len(blocks) == maxBlocks {
 			break
 		}
@@ -113,7 +113,7 @@ func (t *Transport) reportBlocks(now time.Time) []rtp.ReportBlock {
 		expected := src.highest.Load() - src.first.Load() + 1
 		received := src.packets.Load() - src.duplicates.Load()
 		b := rtp.ReportBlock{
-			SSRC: src.ssrc, Lost: int32(src.lost()), HighestSeq: uint32(src.highest.Load() - firstCycle),
+			SSRC: ssrc, Lost: int32(src.lost()), HighestSeq: uint32(src.highest.Load() - firstCycle),
 			Jitter: uint32(src.jitter.Load() >> 4),
 		}
 		if fades && now.Sub(time.Unix(0, src.last.Load())) > jitterFades {

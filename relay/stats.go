@@ -46,7 +46,8 @@ const (
 
 // sources are the synchronisation sources that a transport has received. The worker writes; all may read.
 type sources struct {
-	list atomic.Pointer[[]*source] // immutable
+	list       atomic.Pointer[[]*source]  // immutable
+	unverified atomic.Pointer[unverified] // none of them
 }
 
 func (s *sources) all() []*source {

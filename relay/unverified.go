@@ -1,7 +1,9 @@
 package relay
 
 import (
+	"iter"
 	"net/netip"
+	"sync/atomic"
 	"time"
 
 	"rtpsidecar/relay/rtp"
@@ -11,7 +13,7 @@ import (
 // receivers have the sender's own keys they judge for themselves, and may know better: of the rollover counter of a stream
 // that was under way before this relay was in its path, say. The reference forwards all such packets unread.
 //
-// Nothing is learnt from b but counts: it has to come from where media is sent to already.
+// Nothing is learnt from b but counts of the stream: it has to come from where media is sent to already.
 func (p *port) passOn(lv *live, plan *Plan, b []byte, from netip.AddrPort, at time.Time) bool {
 	c := p.comp
 	to := c.target.Load()
@@ -25,18 +27,54 @@ func (p *port) passOn(lv *live, plan *Plan, b []byte, from netip.AddrPort, at ti
 	p.in.count(len(b))
 	c.dropped().passed.Store(at.UnixNano())
 	route := &plan.Routes[0]
-	src := c.t.sources.get(h.SSRC, at)
-	src.assign(route)
-	src.received(h, len(b), route, at)
-	if src != nil {
-		src.octets.Add(uint64(len(b)))
-	}
+	c.t.sources.pass(h, len(b), route, at)
 	for i := range route.Sinks {
 		if s := &route.Sinks[i]; !s.MuteRTP {
 			s.To.comps[RTP].send(b, asIs)
 		}
 	}
 	return true
+}
+
+// unverified counts what is passed on unverified as one stream, for reports: the newest packets in a row that claim one
+// SSRC. No state is kept for an SSRC that nobody vouches for, however many are claimed.
+type unverified struct {
+	source
+	name atomic.Uint32 // the SSRC
+}
+
+// pass counts a packet that is passed on unverified. Only for the worker.
+func (s *sources) pass(h rtp.Header, size int, r *Route, at time.Time) {
+	u := s.unverified.Load()
+	if u == nil {
+		u = new(unverified)
+		s.unverified.Store(u)
+	}
+	if u.name.Load() != h.SSRC {
+		u.name.Store(h.SSRC)
+		u.packets.Store(0)
+		u.octets.Store(0)
+		u.duplicates.Store(0)
+	}
+	u.assign(r)
+	u.received(h, size, r, at)
+	u.octets.Add(uint64(size))
+}
+
+// reported is what reports tell of: all sources by SSRC, and what is passed on unverified unless it claims one of theirs.
+func (s *sources) reported() iter.Seq2[uint32, *source] {
+	return func(yield func(uint32, *source) bool) {
+		for _, src := range s.all() {
+			if !yield(src.ssrc, src) {
+				return
+			}
+		}
+		if u := s.unverified.Load(); u != nil {
+			if name := u.name.Load(); s.find(name) == nil {
+				yield(name, &u.source)
+			}
+		}
+	}
 }
 
 // unread reports whether nothing on the way of RTP has to understand it.

@@ -139,6 +139,7 @@ func (c *Context) ProtectRTP(pkt []byte) ([]byte, error) {
 	if !s.rtp.fresh(index) {
 		return nil, ErrReplay
 	}
+	c.touch(s)
 	s.rtp.use(index)
 
 	if c.rtp.aead != nil {
@@ -201,6 +202,7 @@ func (c *Context) UnprotectRTP(pkt []byte) ([]byte, error) {
 	if s == nil {
 		s = c.add(h.SSRC)
 	}
+	c.touch(s)
 	s.rtp.use(index)
 	return pkt, nil
 }
@@ -283,9 +285,13 @@ func (c *Context) find(ssrc uint32) *stream {
 		}
 		c.last = s
 	}
+	return s
+}
+
+// touch notes that a packet of s is genuine: of others not even its place among the streams may depend.
+func (c *Context) touch(s *stream) {
 	c.clock++
 	s.used = c.clock
-	return s
 }
 
 // add makes room and state for an SSRC that has none.
@@ -299,8 +305,8 @@ func (c *Context) add(ssrc uint32) *stream {
 		}
 		delete(c.streams, oldest.ssrc)
 	}
-	c.clock++
-	s := &stream{ssrc: ssrc, used: c.clock}
+	s := &stream{ssrc: ssrc}
+	c.touch(s)
 	c.streams[ssrc], c.last = s, s
 	return s
 }

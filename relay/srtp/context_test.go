@@ -386,7 +386,15 @@ func TestProgress(t *testing.T) {
 func TestSSRCLimit(t *testing.T) {
 	out, in := pair(t, mustParams(t, "AES_CM_128_HMAC_SHA1_80"))
 	for i := range uint32(maxSSRCs + 10) {
-		// SSRC 0 stays in use, so others must go.
+		// SSRC 0 stays in use, so others must go. That of forged packets is not in use.
+		for _, forged := range [][]byte{rtpPacket(1, uint16(i), 40), rtcpPacket(1)} {
+			if _, err := in.UnprotectRTP(forged); err == nil {
+				t.Fatal("forged RTP is good")
+			}
+			if _, err := in.UnprotectRTCP(append(forged, make([]byte, 40)...)); err == nil {
+				t.Fatal("forged RTCP is good")
+			}
+		}
 		for _, ssrc := range []uint32{0, i + 1} {
 			b, err := out.ProtectRTP(rtpPacket(ssrc, uint16(i), 20))
 			if err != nil {

@@ -29,6 +29,7 @@ func (c *Context) ProtectRTCP(pkt []byte) ([]byte, error) {
 	if next > maxRTCPIndex {
 		return nil, ErrLifetime
 	}
+	c.touch(s)
 	s.rtcp.use(next)
 
 	index := uint32(next)
@@ -97,6 +98,7 @@ func (c *Context) UnprotectRTCP(pkt []byte) ([]byte, error) {
 	if s == nil {
 		s = c.add(ssrc)
 	}
+	c.touch(s)
 	s.rtcp.use(uint64(index &^ eFlag))
 	return pkt[:n], nil
 }

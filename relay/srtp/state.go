@@ -38,5 +38,6 @@ func (c *Context) SetState(st State) {
 	if s == nil {
 		s = c.add(st.SSRC)
 	}
+	c.touch(s)
 	s.rtp, s.rtcp = st.RTP, st.RTCP
 }
