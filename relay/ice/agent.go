@@ -73,6 +73,7 @@ type component struct {
 	wanted     bool  // the peer has candidates for it, or sent checks
 	selected   *pair // carries media; during a restart one of the old generation
 	nominating *pair // controlling: the check with USE-CANDIDATE is under way
+	insisting  bool  // controlling: a nomination was given up that the peer may have taken
 	firstValid time.Time
 	lost       bool // consent was lost and no pair has followed
 }
@@ -85,6 +86,7 @@ type early struct {
 	priority   uint32
 	nomination uint32
 	useCand    bool
+	leads      bool // ICE-CONTROLLING
 }
 
 // Agent is one ICE agent. Make it with New; see the package documentation for how to drive it.
@@ -94,6 +96,7 @@ type Agent struct {
 	tieBreaker  uint64
 	remoteLite  bool
 	trickle     bool // the peer may still add candidates
+	selective   bool // the peer leads and has sent checks that do not nominate
 	state       State
 	started     time.Time // first remote credentials of the current generation
 
@@ -203,10 +206,11 @@ func (a *Agent) renew(local Credentials) {
 	sameLocal := before.local == local
 	a.gen = a.newGeneration(local)
 	a.remotes, a.pairs, a.triggered = nil, nil, nil
+	a.selective = false
 	a.txs = slices.DeleteFunc(a.txs, func(t transaction) bool { return !t.consent })
 	for c := range a.components {
 		comp := &a.components[c]
-		comp.nominating, comp.firstValid, comp.lost, comp.wanted = nil, time.Time{}, false, false
+		comp.nominating, comp.insisting, comp.firstValid, comp.lost, comp.wanted = nil, false, time.Time{}, false, false
 		if comp.selected != nil && comp.selected.gen == before {
 			a.old = before
 		}

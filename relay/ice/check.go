@@ -183,7 +183,7 @@ func (a *Agent) expire(now time.Time, t *transaction) {
 func (a *Agent) fail(now time.Time, p *pair) {
 	comp := &a.components[p.component]
 	if comp.nominating == p {
-		comp.nominating = nil
+		comp.nominating, comp.insisting = nil, true
 	}
 	if p == comp.selected && p.nominated {
 		return // carries media: consent alone decides

@@ -81,7 +81,7 @@ func (a *Agent) request(now time.Time, local int, from netip.AddrPort) {
 	if component < 1 || component > 2 || !a.components[component].active {
 		return
 	}
-	e := early{local: local, from: from, priority: m.priority, nomination: m.nomination, useCand: m.useCand}
+	e := early{local: local, from: from, priority: m.priority, nomination: m.nomination, useCand: m.useCand, leads: m.controlling}
 	if e.priority == 0 {
 		e.priority = Priority(PeerReflexive, 0, component)
 	}
@@ -112,7 +112,7 @@ func (a *Agent) remember(e *early, ufrag []byte) {
 	for i := range a.early {
 		k := &a.early[i]
 		if k.local == e.local && k.from == e.from && k.ufrag == string(ufrag) {
-			k.useCand = k.useCand || e.useCand
+			k.useCand, k.leads = k.useCand || e.useCand, e.leads
 			k.priority, k.nomination = e.priority, max(k.nomination, e.nomination)
 			return
 		}
@@ -164,6 +164,7 @@ func (a *Agent) checked(now time.Time, e *early) {
 	}
 	p.lastRequest = now
 	nominate := e.useCand && !a.controlling
+	a.selective = a.selective || e.leads && !e.useCand
 	if nominate {
 		p.nomination, p.lastNominated = max(p.nomination, e.nomination), now
 	}

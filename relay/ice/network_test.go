@@ -180,6 +180,9 @@ func (x *node) nominateAll() {
 	}
 	for c := range x.components {
 		if p, _ := x.best(x.net.now, c); p != nil {
+			if p != x.components[c].selected {
+				p.lastNominated = x.net.now
+			}
 			x.choose(x.net.now, p, true)
 		}
 	}

@@ -7,9 +7,9 @@ const (
 	// retransmission, so that a single lost datagram does not decide.
 	settleTime = rto
 
-	// renominateAfter is the silence after which a nomination of a worse pair replaces a better one. Aggressive
-	// peers repeat USE-CANDIDATE on the pair they use at least every 2.5 s (libwebrtc's ping interval when stable), so
-	// by then they have left the better pair.
+	// renominateAfter is the silence after which a nomination of a worse pair replaces a better one. libwebrtc repeats
+	// USE-CANDIDATE on the pair it uses at least every 2.5 s (its ping interval when stable), so by then it has left the
+	// better pair. Who nominates with every check repeats those of the beginning for longer, all through its lifetime.
 	renominateAfter = 3 * time.Second
 
 	// consentInterval (0.8 to 1.2 times) and consentTimeout are those of RFC 7675 section 5.1.
@@ -95,9 +95,13 @@ func (a *Agent) accept(now time.Time) {
 // anew says so by its counter or by leaving the better pair alone.
 func (a *Agent) chooseNominated(now time.Time, p *pair) {
 	if s := a.components[p.component].selected; a.nominated(p.component) && s != p {
+		quiet := renominateAfter // of the better pair
+		if !a.selective {
+			quiet = lifetime
+		}
 		older := p.nomination < s.nomination
 		worse := p.nomination == s.nomination && p.priority < s.priority
-		if older || worse && now.Sub(s.lastNominated) < renominateAfter {
+		if older || worse && now.Sub(s.lastNominated) < quiet {
 			return
 		}
 	}
@@ -180,7 +184,8 @@ func (a *Agent) scheduleConsent(now time.Time, p *pair) {
 }
 
 // keepConsent sends consent checks on selected pairs and gives up those that stay silent. Each check is sent once,
-// with a new transaction ID. Source: RFC 7675 section 5.1.
+// with a new transaction ID. Where a nomination before this one went unanswered the peer may hold on to that pair: there
+// they go on nominating. Source: RFC 7675 section 5.1.
 func (a *Agent) keepConsent(now time.Time) {
 	for c := range a.components {
 		comp := &a.components[c]
@@ -210,19 +215,22 @@ func (a *Agent) keepConsent(now time.Time) {
 		a.stats.ConsentSent++
 		t := a.newTransaction(now, p)
 		t.consent = true
+		t.useCand = a.controlling && comp.insisting && p.nominated && p.gen == a.gen
 		t.next = now.Add(consentTimeout)
 		a.sendRequest(t)
 	}
 }
 
 // moved finds the pair over which the peer has come since the selected one fell silent: its NAT has bound it anew. A
-// peer that does not notice will not nominate that pair, and media would be lost until consent is.
+// peer that does not notice will not nominate that pair, and media would be lost until consent is. What it repeats of
+// its checks before the nomination does not count.
 func (a *Agent) moved(now time.Time, s *pair) (to *pair) {
 	if a.cfg.Lite || s.gen != a.gen || now.Sub(s.lastResponse) < 2*consentInterval {
 		return nil
 	}
+	settled := s.lastNominated.Add(lifetime)
 	for _, p := range a.pairs {
-		if p != s && p.local == s.local && p.fresh(now) && p.lastRequest.After(s.lastRequest) &&
+		if p != s && p.local == s.local && p.fresh(now) && p.lastRequest.After(s.lastRequest) && p.lastRequest.After(settled) &&
 			p.lastResponse.After(s.lastResponse) && (to == nil || p.lastRequest.After(to.lastRequest)) {
 			to = p
 		}
