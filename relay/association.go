@@ -220,7 +220,7 @@ func (a *association) result(r dtls.Result) {
 	t.host.events.emit(EventDTLSConnected, t, a.c.id, t.host.now(), r.Suite.Name+", "+r.RemoteFingerprintHash)
 	if before != nil {
 		if b := before.take(t.host.now()); b != nil {
-			a.c.send(b, asRTP)
+			a.c.send(b, asRTP, nil)
 		}
 	}
 }

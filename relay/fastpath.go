@@ -122,6 +122,7 @@ func (f *flow) handle(p *port, b []byte, from netip.AddrPort, m *Meta) {
 	}
 	switch known, now := f.has(f.packet.ssrc), !m.At.Before(f.retry); {
 	case known && slices.Contains(f.waiting, f.packet.ssrc):
+		m.flush() // the table must not overtake what is still to be sent
 		if !f.start(f.packet.ssrc) {
 			m.Drain = true // more waits in the socket: the sooner it is read, the sooner the table can have the rest
 			if now {

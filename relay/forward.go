@@ -48,7 +48,7 @@ func (p *port) opaque(lv *live, b []byte, from netip.AddrPort, m *Meta) {
 		r := &plan.Routes[i]
 		for j := range r.Sinks {
 			if s := &r.Sinks[j]; !r.Discard && !s.MuteRTP && s.To.comps[RTP].sendKeys.Load() == nil {
-				s.To.comps[RTP].send(b, asIs)
+				s.To.comps[RTP].send(b, asIs, m)
 			}
 		}
 	}
@@ -69,7 +69,7 @@ func (p *port) rtp(lv *live, b []byte, from netip.AddrPort, m *Meta) {
 		var err error
 		if b, err = k.unprotect(b, false); err != nil {
 			c.dropped().unauthentic(k, from, c.lastPacket.Load(), m.At)
-			if errors.Is(err, srtp.ErrAuth) && p.passOn(lv, plan, original, from, m.At) {
+			if errors.Is(err, srtp.ErrAuth) && p.passOn(lv, plan, original, from, m) {
 				return
 			}
 		}
@@ -133,14 +133,14 @@ func (p *port) rtp(lv *live, b []byte, from netip.AddrPort, m *Meta) {
 		case s.Silence != nil && s.Silence.PTs.Has(h.PT):
 			pkt, _ := keep(b, scratch)
 			silence(pkt, h, s.Silence.Byte[h.PT&0x7f])
-			s.sendRTP(pkt, h)
+			s.sendRTP(pkt, h, m)
 		case s.Passthrough && !silenced:
-			s.To.comps[RTP].send(original, asIs)
+			s.To.comps[RTP].send(original, asIs, m)
 		case i == last:
-			s.sendRTP(b, h)
+			s.sendRTP(b, h, m)
 		default:
 			pkt, _ := keep(b, scratch)
-			s.sendRTP(pkt, h)
+			s.sendRTP(pkt, h, m)
 		}
 	}
 }
@@ -222,7 +222,7 @@ func recode(b []byte, h rtp.Header, table *[256]byte) {
 }
 
 // sendRTP makes of the plain packet b, in place, what s is to get, and sends it.
-func (s *Sink) sendRTP(b []byte, h rtp.Header) {
+func (s *Sink) sendRTP(b []byte, h rtp.Header, m *Meta) {
 	if s.Digits != nil && s.Digits.PTs.Has(h.PT) {
 		s.Digits.edit(b, h)
 	}
@@ -244,5 +244,5 @@ func (s *Sink) sendRTP(b []byte, h rtp.Header) {
 	if s.MIDExt != 0 {
 		b = insertMID(b, s.MIDExt, s.MID)
 	}
-	s.To.comps[RTP].send(b, asRTP)
+	s.To.comps[RTP].send(b, asRTP, m)
 }

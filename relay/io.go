@@ -23,6 +23,22 @@ type Meta struct {
 	At      time.Time // arrival, as one reading of the clock for all packets that were ready together
 	Scratch []byte    // free for any use; ScratchLen bytes
 	Drain   bool      // set by who takes the packet: what else waits in its socket should be read before others
+
+	later queue // nil: what a packet makes is sent at once
+}
+
+// queue is what a worker sends when it has handled the packets at hand, in order.
+type queue interface {
+	// put takes a copy of b, and counts it; false: s is closed.
+	put(s Socket, b []byte, to netip.AddrPort, count *traffic) bool
+	flush()
+}
+
+// flush sends what the packets until now have made.
+func (m *Meta) flush() {
+	if m != nil && m.later != nil {
+		m.later.flush()
+	}
 }
 
 // Deliver takes one datagram. b may be changed, with Tailroom bytes of capacity after it, until Deliver returns.

@@ -88,7 +88,7 @@ func (r *Route) forwardRTCP(b, scratch []byte) {
 }
 
 // sendRTCP sends a compound on the component that the far side expects it on.
-func (t *Transport) sendRTCP(b []byte, f form) { t.rtcpComponent().send(b, f) }
+func (t *Transport) sendRTCP(b []byte, f form) { t.rtcpComponent().send(b, f, nil) }
 
 func (t *Transport) rtcpComponent() *component {
 	if t.live.Load().muxed {

@@ -17,6 +17,13 @@ func (c *traffic) count(n int) {
 	c.bytes.Add(uint64(n))
 }
 
+// failed is for a packet that has been counted and could not be sent.
+func (c *traffic) failed(n int) {
+	c.errors.Add(1)
+	c.packets.Add(^uint64(0))
+	c.bytes.Add(-uint64(n))
+}
+
 func (c *traffic) load() Counters {
 	return Counters{Packets: c.packets.Load(), Bytes: c.bytes.Load(), Errors: c.errors.Load()}
 }

@@ -187,8 +187,8 @@ const (
 )
 
 // send sends one datagram to the far side. b is changed in place, in its capacity too, and not kept. Safe for
-// concurrent use.
-func (c *component) send(b []byte, f form) {
+// concurrent use. m is of the worker whose packet makes it; nil: somebody else sends.
+func (c *component) send(b []byte, f form, m *Meta) {
 	k := c.sendKeys.Load()
 	if f == asRTP && k != nil && k.ctx == nil {
 		k.hold(b, c.t.host.now())
@@ -202,9 +202,16 @@ func (c *component) send(b []byte, f form) {
 	if k != nil && f != asIs {
 		b, ok = k.protect(b, f == asRTCP)
 	}
-	if !ok || to.port.sock.Send(b, to.addr) != nil {
-		to.port.out.errors.Add(1)
-		return
+	switch out := &to.port.out; {
+	case !ok:
+		out.errors.Add(1)
+	case m != nil && m.later != nil:
+		if !m.later.put(to.port.sock, b, to.addr, out) {
+			out.errors.Add(1)
+		}
+	case to.port.sock.Send(b, to.addr) != nil:
+		out.errors.Add(1)
+	default:
+		out.count(len(b))
 	}
-	to.port.out.count(len(b))
 }

@@ -14,7 +14,7 @@ import (
 // that was under way before this relay was in its path, say. The reference forwards all such packets unread.
 //
 // Nothing is learnt from b but counts of the stream: it has to come from where media is sent to already.
-func (p *port) passOn(lv *live, plan *Plan, b []byte, from netip.AddrPort, at time.Time) bool {
+func (p *port) passOn(lv *live, plan *Plan, b []byte, from netip.AddrPort, m *Meta) bool {
 	c := p.comp
 	to := c.target.Load()
 	if to == nil || to.addr != from || to.port != p || lv.dropIn || !plan.unread() {
@@ -25,12 +25,12 @@ func (p *port) passOn(lv *live, plan *Plan, b []byte, from netip.AddrPort, at ti
 		return false
 	}
 	p.in.count(len(b))
-	c.dropped().passed.Store(at.UnixNano())
+	c.dropped().passed.Store(m.At.UnixNano())
 	route := &plan.Routes[0]
-	c.t.sources.pass(h, len(b), route, at)
+	c.t.sources.pass(h, len(b), route, m.At)
 	for i := range route.Sinks {
 		if s := &route.Sinks[i]; !s.MuteRTP {
-			s.To.comps[RTP].send(b, asIs)
+			s.To.comps[RTP].send(b, asIs, m)
 		}
 	}
 	return true
