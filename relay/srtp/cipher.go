@@ -29,6 +29,9 @@ func newKeyStream(c Cipher, key, salt []byte) (keyStream, error) {
 		return nil, err
 	}
 	if c == AESCM {
+		if fast := fastCounterMode(key, salt); fast != nil {
+			return fast, nil
+		}
 		return newCounterMode(block, salt), nil
 	}
 	return newF8Mode(block, key, salt)
