@@ -251,7 +251,7 @@ func TestNoAnswer(t *testing.T) {
 	ben.enter("orchard")
 	until(t, "Ada is told that Ben does not answer", 30*time.Second, func() (bool, string) {
 		text := ada.text()
-		return strings.Contains(text, "did not answer") && strings.Contains(text, "Try again"), text
+		return strings.Contains(text, "did not answer") && strings.Contains(text, "(2 of 4)") && strings.Contains(text, "Try again"), text
 	})
 	screenshot(t, ada, "no-answer")
 	ada.press("l")

@@ -1,6 +1,6 @@
 // What the page says when something does not work: what happened, and what can be done about it.
 
-import type { FailureReason } from "./mesh";
+import { maxAttempts, type FailureReason } from "./mesh";
 
 export interface Failure {
   title: string;
@@ -88,4 +88,14 @@ export function callFailure(name: string, f: FailureReason): Failure {
           return { title: "Call refused", detail: `The call to ${name} was refused (${f.status}).` };
       }
   }
+}
+
+/** What comes after a call that failed, as told by Member.attempt. */
+export function nextTry(name: string, attempt: number): string {
+  return attempt > 0 ? `Calling again in a moment (${attempt} of ${maxAttempts})…` : `Calling again when ${name} is heard of.`;
+}
+
+/** What a call under way says. */
+export function calling(attempt: number): string {
+  return attempt > 1 ? "Calling again…" : "Calling…";
 }

@@ -63,6 +63,8 @@ export interface Member {
   phase: Phase;
   failure: FailureReason | null;
   leg: Leg | null;
+  /** Which try the call under way is, or the next one that is made by itself; 0: none is, until the member is heard. */
+  attempt: number;
   /** When its last announcement or call came. */
   heard: number;
 }
@@ -92,7 +94,8 @@ export const timing = {
   settle: 150,
 };
 
-const maxAttempts = 4;
+/** Calls in a row that are made by themselves. */
+export const maxAttempts = 4;
 
 interface Entry {
   member: Member;
@@ -202,7 +205,7 @@ export class Mesh {
       this.changed(known.member, "changed");
       return known;
     }
-    const member: Member = { id, call, name: name || "Guest", state, phase: "connecting", failure: null, leg: null, heard: this.clock.now() };
+    const member: Member = { id, call, name: name || "Guest", state, phase: "connecting", failure: null, leg: null, attempt: 1, heard: this.clock.now() };
     const e: Entry = { member, answered: 0, attempts: 0, stop: () => {} };
     this.entries.set(id, e);
     this.changed(member, "joined");
@@ -210,6 +213,7 @@ export class Mesh {
   }
 
   private call(e: Entry): void {
+    e.member.attempt = Math.min(e.attempts, maxAttempts) + 1;
     this.adopt(e, this.signaling.call(e.member), "calling");
   }
 
@@ -272,6 +276,7 @@ export class Mesh {
     this.drop(e);
     e.attempts++;
     e.member.failure = failure;
+    e.member.attempt = e.attempts < maxAttempts ? e.attempts + 1 : 0;
     if (e.attempts >= maxAttempts) {
       this.enter(e, "failed");
     } else {

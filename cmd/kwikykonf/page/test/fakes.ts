@@ -71,6 +71,7 @@ class FakeLeg implements Leg {
     this.listener?.established();
     this.room.send(this.owner, this.peer, () => {
       if (!this.other.open) {
+        if (this.room.proxyGivesUp && this.room.random() < 0.5) return; // nobody knows that call any more
         // The CANCEL crossed our 200: the caller acknowledges and hangs up, RFC 3261 section 9.1.
         this.room.send(this.peer, this.owner, () => this.end(0));
         return;
@@ -114,6 +115,8 @@ export class FakeRoom {
   /** Milliseconds a message takes; may be random. */
   delay = () => 20;
   loses = (_what: "announcement" | "call") => false;
+  /** After so many milliseconds a call without an answer is told 408; 0: never. */
+  proxyGivesUp = 0;
   mediaWorks = (_a: string, _b: string) => true;
   /** Pages that no message reaches or leaves any more. */
   readonly dead = new Set<string>();
@@ -165,6 +168,11 @@ export class FakeRoom {
     out.other = incoming;
     incoming.other = out;
     this.legs.push(out, incoming);
+    if (this.proxyGivesUp) {
+      this.clock.after(this.proxyGivesUp, () => {
+        if (!out.answered) out.end(408);
+      });
+    }
     if (this.loses("call")) return out;
     this.send(from, member.id, () => {
       if (!out.open) {

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { timing } from "../src/mesh";
+import { maxAttempts, timing } from "../src/mesh";
 import { FakeRoom } from "./fakes";
 
 const names = ["guest-aaaa", "guest-bbbb", "guest-cccc", "guest-dddd", "guest-eeee", "guest-ffff", "guest-gggg", "guest-hhhh", "guest-iiii"];
@@ -161,6 +161,84 @@ test("no answer: told, and given up once the member is silent", () => {
   room.dead.add(b);
   room.clock.run(timing.silence + 4 * timing.answer + 2 * timing.heartbeat);
   assert.deepEqual(room.pages.get(a)?.members, []);
+});
+
+test("an unanswered call is made again by itself, with growing pauses, and says so", () => {
+  const room = new FakeRoom();
+  room.loses = (what) => what === "call";
+  const page = room.join(a);
+  room.join(b);
+  room.clock.run(50);
+  room.loses = () => true; // no announcement calls it sooner
+  const m = page.members[0]!;
+  const begun: number[] = [];
+  const told: string[] = [];
+  for (let ms = 0; ms < 100_000; ms += 100) {
+    const now = `${m.phase} ${m.attempt}`;
+    if (now !== told.at(-1)) {
+      told.push(now);
+      if (m.phase === "calling") begun.push(room.clock.now());
+    }
+    m.heard = room.clock.now(); // still there, for as long as this lasts
+    room.clock.run(100);
+  }
+  const want = [];
+  for (let i = 1; i <= maxAttempts; i++) want.push(`calling ${i}`, `failed ${i < maxAttempts ? i + 1 : 0}`);
+  assert.deepEqual(told, want);
+  const pauses = begun.slice(1).map((at, i) => at - begun[i]! - timing.answer);
+  pauses.forEach((p, i) => {
+    const least = timing.retry * 2 ** i;
+    assert.ok(p >= least - 100 && p <= least * 1.5 + 100, `pause ${i + 1} is ${p}`);
+  });
+  room.loses = () => false;
+  room.pages.get(b)?.announce();
+  room.clock.run(2_000);
+  assert.deepEqual(room.faults(), [], "heard of again, it is called at once");
+});
+
+test("nobody who left is called again", () => {
+  const room = new FakeRoom();
+  room.loses = (what) => what === "call";
+  const page = room.join(a);
+  const other = room.join(b);
+  room.clock.run(timing.answer + 500);
+  assert.equal(page.members[0]?.phase, "failed");
+  other.leave();
+  room.pages.delete(b);
+  room.clock.run(100);
+  const calls = room.legs.length;
+  room.clock.run(60_000);
+  assert.deepEqual([page.members, room.legs.length], [[], calls]);
+});
+
+test("both sides call again at once: one call is left", () => {
+  for (let seed = 1; seed <= 100; seed++) {
+    const room = new FakeRoom(seed);
+    room.delay = () => 5 + room.random() * 200;
+    for (const id of [a, b]) room.join(id);
+    room.loses = (what) => what === "call";
+    room.clock.run(timing.answer + 500);
+    room.loses = () => false;
+    room.pages.get(a)?.retry(b);
+    room.pages.get(b)?.retry(a);
+    room.clock.run(10_000);
+    assert.deepEqual(room.faults(), [], `seed ${seed}`);
+  }
+});
+
+test("a relay and a proxy too busy to answer in time: once they have time, each pair has its call", () => {
+  for (let seed = 1; seed <= 20; seed++) {
+    const room = new FakeRoom(seed);
+    let busy = true;
+    room.delay = () => (!busy ? 5 + room.random() * 300 : room.random() < 0.5 ? 50 + room.random() * 500 : 1_000 + room.random() * 9_000);
+    room.proxyGivesUp = 5_000;
+    room.mediaWorks = () => !busy || room.random() < 0.7;
+    for (const id of names) room.clock.after(room.random() * 1_000, () => room.join(id));
+    room.clock.run(60_000 + room.random() * 60_000);
+    busy = false;
+    room.clock.run(2 * 60_000);
+    assert.deepEqual(room.faults(), [], `seed ${seed}`);
+  }
 });
 
 test("retry by hand calls at once", () => {

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { budget, scaleDown } from "../src/budget";
-import { callFailure, mediaFailure, refusal } from "../src/failures";
+import { callFailure, calling, mediaFailure, nextTry, refusal } from "../src/failures";
 import { grid } from "../src/layout";
 import { mark, quiet, relayed } from "../src/sdp";
 import { Pulse } from "../src/pulse";
@@ -121,6 +121,12 @@ test("every failure says something", () => {
     callFailure("Ada", { kind: "no-path" }),
   ];
   for (const f of all) assert.ok(f.title.length > 5 && f.detail.length > 15 && !f.detail.includes("undefined"), JSON.stringify(f));
+});
+
+test("a failed call says what comes next", () => {
+  assert.equal(nextTry("Ada", 2), "Calling again in a moment (2 of 4)…");
+  assert.equal(nextTry("Ada", 0), "Calling again when Ada is heard of.");
+  assert.deepEqual([calling(1), calling(2)], ["Calling…", "Calling again…"]);
 });
 
 test("silence is asked for once, of Opus alone", () => {

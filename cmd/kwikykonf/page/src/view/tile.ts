@@ -1,6 +1,6 @@
 // One member on the stage.
 
-import { callFailure } from "../failures";
+import { callFailure, calling, nextTry } from "../failures";
 import type { Member, Phase } from "../mesh";
 import type { Figures } from "../stats";
 import type { MediaState } from "../protocol";
@@ -34,7 +34,7 @@ export class Tile {
   /** The stage of the call with the member. */
   phase(m: Member, retry: () => void): void {
     const text: Record<Phase, string> = {
-      calling: "Calling…",
+      calling: calling(m.attempt),
       connecting: "Connecting…",
       live: "",
       wavering: "The connection is lost. Waiting for it…",
@@ -45,7 +45,7 @@ export class Tile {
     const failure = m.failure && callFailure(m.name, m.failure);
     this.cover.replaceChildren(
       ...(failure
-        ? [...words(failure), h("button", { type: "button", onclick: retry }, "Try again")]
+        ? [...words(failure), h("span", {}, nextTry(m.name, m.attempt)), h("button", { type: "button", onclick: retry }, "Try again")]
         : text[m.phase] ? [h("span", {}, text[m.phase])] : []));
     this.cover.hidden = this.cover.childElementCount === 0;
   }
