@@ -139,5 +139,5 @@ func (c *Call) runAnswer(from, to *Participant, s *sdp.Session, f *Flags) (body 
 	c.apply()
 	from.lateFragments()
 	c.save(f)
-	return body, transcodingWarning(n.missing), nil
+	return body, n.warning(), nil
 }

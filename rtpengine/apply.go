@@ -42,16 +42,23 @@ func (c *Call) place(from, to *Participant, f *Flags, offer bool) {
 		if heard != from.place.heard && !from.goesOnWithICE() {
 			changed, from.place.heard = heard, heard
 		}
-		from.placeOn(f.Direction[0], "", changed)
+		from.placeOn(first(f.Direction[0], from.place.next), "", changed)
+		from.place.next = ""
+	} else if f.Direction[0] != "" {
+		from.place.next = f.Direction[0]
 	}
 	inherited := sdp.Family("")
 	switch {
 	case to.place.family == "":
 		inherited = heard
-	case offer && to.in != nil && !to.goesOnWithICE():
+	case offer && to.in != nil && !to.goesOnWithICE() && !f.PortLatch:
 		inherited = to.place.said
 	}
-	to.placeOn(f.Direction[1], f.AddressFamily, inherited)
+	word := f.Direction[1]
+	if offer {
+		word, to.place.next = first(word, to.place.next), ""
+	}
+	to.placeOn(word, f.AddressFamily, inherited)
 }
 
 // goesOnWithICE tells whether the party's last SDP has ICE where it had ICE before. Then it has the addresses of either
@@ -122,6 +129,7 @@ func otherFamily(f sdp.Family) sdp.Family {
 // place is where a party's media is served.
 type place struct {
 	word   string     // as asked for
+	next   string     // asked for with its answer: from the next offer on
 	iface  string     // logical interface
 	family sdp.Family // "": any
 	heard  sdp.Family // of its own SDP, when that last moved it

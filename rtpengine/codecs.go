@@ -21,8 +21,8 @@ type codecOffer struct {
 	Missing []string    // codecs and flags that would need transcoding, as they were spelled
 }
 
-// offerCodecs applies the flags of an offer to the codecs offered. previous is what was last agreed with the receiver,
-// or shown to it, nil at first. The arguments stay as they are.
+// offerCodecs applies the flags of an offer to the codecs offered. previous is what was last agreed with the receiver, or
+// what it has offered itself, nil at first. The arguments stay as they are.
 //
 //	strip, mask, consume   remove what they name
 //	… of all or full       remove everything but what offer and except name
@@ -51,6 +51,8 @@ func offerCodecs(offered, previous []sdp.Codec, f *CodecFlags) (o codecOffer) {
 	case f.Static && previous != nil:
 		if kept := onlyAs(o.List, previous); usable(kept) {
 			o.List = kept
+		} else {
+			o.Missing = append(o.Missing, "static-codecs")
 		}
 	case f.Reuse:
 		o.List = orderAs(o.List, previous)
@@ -81,10 +83,9 @@ type codecAnswer struct {
 // answerCodecs is what to answer to the offerer: what of offered the answer has, in the answer's order and with its
 // parameters, under the numbers of the offer unless allow-asymmetric-codecs. offer are the flags of the offer, answer
 // those of the answer; of the latter strip with its exceptions, single-codec, reuse and allow-asymmetric-codecs count.
-// The events of a clock rate that strip takes a codec from come last.
-// previous is what was last shown to the offerer. An answer that has nothing of the offer is passed on as it is. The
-// arguments stay as they are.
-func answerCodecs(offered, answered, previous []sdp.Codec, offer, answer *CodecFlags) (a codecAnswer) {
+// The events of a clock rate that strip takes a codec from come last. With reuse the order is the offer's.
+// An answer that has nothing of the offer is passed on as it is. The arguments stay as they are.
+func answerCodecs(offered, answered []sdp.Codec, offer, answer *CodecFlags) (a codecAnswer) {
 	known := offered
 	if len(offer.Ignore) > 0 {
 		known = slices.DeleteFunc(slices.Clone(offered), func(c sdp.Codec) bool { return specsMatch(offer.Ignore, &c) })
@@ -128,7 +129,7 @@ func answerCodecs(offered, answered, previous []sdp.Codec, offer, answer *CodecF
 		list = firstCodec(list)
 	}
 	if answer.Reuse {
-		list = orderAs(list, previous)
+		list = orderAs(list, offered)
 	}
 	a.List = list
 	for _, want := range slices.Concat(offer.Accept, answer.Accept) {
@@ -137,14 +138,6 @@ func answerCodecs(offered, answered, previous []sdp.Codec, offer, answer *CodecF
 		}
 	}
 	return a
-}
-
-// transcodingWarning is what a reply says about codecs and flags that ask for transcoding in vain; "" when there are none.
-func transcodingWarning(missing []string) string {
-	if len(missing) == 0 {
-		return ""
-	}
-	return "no transcoding: " + strings.Join(missing, ", ")
 }
 
 // filterCodecs removes from list what hide names. Of what is hidden by name, only insist comes back; of what is hidden

@@ -127,7 +127,7 @@ func TestOfferCodecs(t *testing.T) {
 		{name: "reuse at first", offered: deskSet, flags: CodecFlags{Reuse: true}, want: "9 0 8 18"},
 		{name: "static", offered: "9|8|0|18|101 telephone-event/8000", previous: "8|0|101 telephone-event/8000", flags: CodecFlags{Static: true}, want: "8 0 101"},
 		{name: "static with fewer", offered: "8|101 telephone-event/8000", previous: "8|0|101 telephone-event/8000", flags: CodecFlags{Static: true}, want: "8 101"},
-		{name: "static with nothing in common", offered: "9|101 telephone-event/8000", previous: "8|0|101 telephone-event/8000", flags: CodecFlags{Static: true}, want: "9 101"},
+		{name: "static with nothing in common", offered: "9|101 telephone-event/8000", previous: "8|0|101 telephone-event/8000", flags: CodecFlags{Static: true}, want: "9 101", missing: []string{"static-codecs"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			offered := codecList(t, tt.offered)
@@ -149,7 +149,6 @@ func TestAnswerCodecs(t *testing.T) {
 		name     string
 		offered  string
 		answered string
-		previous string
 		offer    CodecFlags
 		answer   CodecFlags
 		want     string
@@ -183,13 +182,13 @@ func TestAnswerCodecs(t *testing.T) {
 		{name: "ignored", offered: browser, answered: "0|8" + te, offer: CodecFlags{Ignore: []string{"PCMU"}}, want: "8 126"},
 		{name: "all ignored", offered: deskSet, answered: "0|8", offer: CodecFlags{Ignore: []string{"PCMU", "PCMA", "G722", "G729"}}, want: "0 8"},
 		{name: "accepted by us alone", offered: browser, answered: "0" + te, offer: CodecFlags{Accept: []string{"opus", "PCMU", "GSM"}}, want: "0 126", missing: []string{"opus"}},
-		{name: "reuse", offered: "9|0|8|18", answered: "0|9", previous: "8|9|0", answer: CodecFlags{Reuse: true}, want: "9 0"},
+		{name: "reuse", offered: "9|0|8|18", answered: "0|9", answer: CodecFlags{Reuse: true}, want: "9 0"},
 		{name: "no answer", offered: browser, want: ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			answered := codecList(t, tt.answered)
 			before := slices.Clone(answered)
-			a := answerCodecs(codecList(t, tt.offered), answered, codecList(t, tt.previous), &tt.offer, &tt.answer)
+			a := answerCodecs(codecList(t, tt.offered), answered, &tt.offer, &tt.answer)
 			if got := numbers(a.List); got != tt.want || !slices.Equal(a.Missing, tt.missing) {
 				t.Errorf("got %q missing %q, want %q %q", got, a.Missing, tt.want, tt.missing)
 			}
@@ -204,7 +203,7 @@ func TestAnswerCodecsRenumbersWhatNamesNumbers(t *testing.T) {
 	offered := codecList(t, "96 VP8/90000|97 rtx/90000 apt=96|111 opus/48000/2|63 red/48000/2 111/111")
 	answered := codecList(t, "100 VP8/90000 x=1|101 rtx/90000 rtx-time=200;apt=100|102 opus/48000/2|103 red/48000/2 102/102")
 	var got []string
-	for _, c := range answerCodecs(offered, answered, nil, &CodecFlags{}, &CodecFlags{}).List {
+	for _, c := range answerCodecs(offered, answered, &CodecFlags{}, &CodecFlags{}).List {
 		got = append(got, numbers([]sdp.Codec{c})+" "+strings.Join(c.Fmtp, ","))
 	}
 	want := []string{"96 x=1", "97 rtx-time=200;apt=96", "111 ", "63 111/111"}
@@ -229,11 +228,32 @@ func TestPayloadMap(t *testing.T) {
 	}
 }
 
+// TestTranscodingWarning: what is not announced for want of a transcoder is named in the reply, once, whichever way it was
+// asked for.
 func TestTranscodingWarning(t *testing.T) {
-	if got := transcodingWarning(nil); got != "" {
-		t.Errorf("got %q", got)
-	}
-	if got := transcodingWarning([]string{"GSM", "opus"}); got != "no transcoding: GSM, opus" {
-		t.Errorf("got %q", got)
+	e := loopback(t)
+	sections := "m=audio 40000 RTP/AVP 0 101\na=rtpmap:101 telephone-event/8000\nm=video 40002 RTP/AVP 97\na=rtpmap:97 VP8/90000\n"
+	for i, tt := range []struct {
+		pairs []any
+		want  string
+	}{
+		{pairs: nil},
+		{pairs: []any{"codec", kv{"transcode", []string{"PCMU", "PCMA"}}}},
+		{pairs: []any{"codec", kv{"transcode", []string{"PCMA", "opus/48000/2", "GSM", "opus/48000/2"}}}, want: "no transcoding: opus/48000/2, GSM"},
+		{pairs: []any{"flags", []string{"codec-transcode-opus", "transcode-G722"}}, want: "no transcoding: opus, G722"},
+		{pairs: []any{"rtpp-flags", "transcode-opus codec-mask-all"}, want: "no transcoding: opus"},
+		{pairs: []any{"flags", []string{"always-transcode"}}},
+		{pairs: []any{"flags", []string{"force-transcoding"}}, want: "no transcoding: force-transcoding"},
+	} {
+		id := strconv.Itoa(i)
+		d := must(t, e, "offer", append([]any{"call-id", id, "from-tag", "A", "sdp", body(rtpFrom, sections)}, tt.pairs...)...)
+		if got := d.Value("warning").Str(); got != tt.want {
+			t.Errorf("offer %v: warning %q, want %q", tt.pairs, got, tt.want)
+		}
+		must(t, e, "answer", "call-id", id, "from-tag", "A", "to-tag", "B", "sdp", body(rtpFrom, sections))
+		d = must(t, e, "subscribe request", append([]any{"call-id", id, "from-tag", "A"}, tt.pairs...)...)
+		if got := d.Value("warning").Str(); got != tt.want {
+			t.Errorf("subscribe request %v: warning %q, want %q", tt.pairs, got, tt.want)
+		}
 	}
 }

@@ -1,6 +1,7 @@
 package rtpengine
 
 import (
+	"cmp"
 	"net/netip"
 	"slices"
 	"strings"
@@ -19,8 +20,12 @@ func (n *negotiation) print(offer bool) []byte {
 	if n.f.LoopProtect {
 		out.LoopMarks = append(slices.Clone(src.LoopMarks), n.call.engine.cfg.InstanceID)
 	}
+	var held netip.Addr
 	for _, m := range n.to.Medias {
 		p := n.pairOf(m)
+		if t := m.transport(); t != nil && !held.IsValid() {
+			held = n.shown(primary(t.Locals(), n.to.place.family))
+		}
 		if p != nil && (relayedInPlace(p.sec) || p.a.Pass || n.f.ICE == ICEForceRelay) {
 			out.Media = append(out.Media, n.verbatim(p))
 			continue
@@ -34,7 +39,7 @@ func (n *negotiation) print(offer bool) []byte {
 	}
 	n.groups(out)
 	n.double(out, offer)
-	n.to.out.session(out, n.f)
+	n.to.out.session(out, held, n.f)
 	return n.to.out.number(out, n.f)
 }
 
@@ -121,11 +126,7 @@ func (n *negotiation) section(p *pair, offer bool) *sdp.Media {
 	if p.unanswered {
 		m.Direction = sdp.SendRecv // the zero address says it all
 	}
-	ptime := src.PTime
-	if p.a.PTimeWish != 0 && !offer {
-		ptime = 0 // we asked for another, which is between us and that side
-	}
-	m.PTime = firstDuration(l.PTimeWish, ptime, l.PTime)
+	m.PTime = cmp.Or(l.PTimeWish, l.PTime)
 	n.printRTCP(m, l, at, offer)
 	if l.secure() {
 		m.Cryptos = l.SDES.Sent

@@ -217,7 +217,7 @@ func (n *negotiation) openPorts() error {
 func (n *negotiation) ensure(m *Media, l, o *leg) error {
 	before := m.local
 	w := n.wish(l, o)
-	if before != nil && !o.receives() {
+	if before != nil && !o.receives() && !n.f.NoPortLatch {
 		w.key = netip.AddrPort{} // nothing is sent there: it may be anywhere (observed)
 	}
 	if err := m.ensure(w); err != nil {

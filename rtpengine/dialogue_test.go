@@ -342,6 +342,7 @@ func TestHold(t *testing.T) {
 		{attr: "sendrecv", addr: "0.0.0.0", want: []string{"a=sendonly", "c=IN IP4 0.0.0.0"}},
 		{attr: "recvonly", addr: "0.0.0.0", want: []string{"a=inactive"}},
 		{attr: "sendrecv", addr: "0.0.0.0", flags: []any{"flags", []string{"original-sendrecv"}}, want: []string{"a=sendrecv", "c=IN IP4 0.0.0.0"}},
+		{attr: "sendrecv", addr: "0.0.0.0", flags: []any{"replace", []string{"origin"}}, want: []string{"a=sendonly", "c=IN IP4 0.0.0.0", "o=- 1 1 IN IP4 127.0.0.1"}},
 		{attr: "sendrecv", addr: "0.0.0.0", flags: []any{"replace", []string{"zero-address"}}, want: []string{"a=sendonly", "c=IN IP4 127.0.0.1"}},
 	}
 	for i, tt := range tests {

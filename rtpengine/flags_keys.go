@@ -64,10 +64,10 @@ func keyRows() []FlagRow {
 		{Name: "body", In: InCLI, Tier: 'C', Note: "the line of the operator's console", set: keepText("body", func(f *Flags) *string { return &f.Body })},
 
 		// Addresses and interfaces.
-		{Name: "direction", In: InOffer, Tier: 'A', Note: "logical interfaces of the sender's and of the receiver's side", Example: "direction=[internal external]", set: directions},
-		{Name: "from-interface", Also: []string{"in-iface"}, In: InOffer, Tier: 'B', Note: "interface of the sender's side", Example: "from-interface=internal",
+		{Name: "direction", In: inBoth, Tier: 'A', Note: "logical interfaces of the sender's and of the receiver's side; the sender of an answer is served from its own in the next offer", Example: "direction=[internal external]", set: directions},
+		{Name: "from-interface", Also: []string{"in-iface"}, In: inBoth, Tier: 'B', Note: "interface of the sender's side", Example: "from-interface=internal",
 			set: keepText("from-interface", func(f *Flags) *string { return &f.Direction[0] })},
-		{Name: "to-interface", Also: []string{"out-iface"}, In: InOffer, Tier: 'B', Note: "interface of the receiver's side", Example: "to-interface=external",
+		{Name: "to-interface", Also: []string{"out-iface"}, In: inBoth, Tier: 'B', Note: "interface of the receiver's side", Example: "to-interface=external",
 			set: keepText("to-interface", func(f *Flags) *string { return &f.Direction[1] })},
 		{Name: "interface", In: InPublish | InSubscribe | InCreate, Tier: 'B', Note: "the interface", Example: "interface=external",
 			set: keepText("interface", func(f *Flags) *string { return &f.Interface })},
@@ -79,7 +79,7 @@ func keyRows() []FlagRow {
 			set: keepText("media-address", func(f *Flags) *string { return &f.MediaAddress })},
 
 		// Transport.
-		{Name: "transport-protocol", In: inSDP, Tier: 'A', Note: "protocol of the m= line and on the wire; accept: take over what the answer changed", Example: "transport-protocol=RTP/SAVPF", set: transport},
+		{Name: "transport-protocol", In: inSDP &^ InPublish, Tier: 'A', Note: "protocol of the m= line and on the wire; accept: take over what the answer changed", Example: "transport-protocol=RTP/SAVPF", set: transport},
 		{Name: "ICE", In: inSDP, Tier: 'A', Note: "list or string", Example: "ICE=force", set: pick("ICE")},
 		{Name: "ICE-lite", In: InOffer, Tier: 'B', Note: "towards whom to be an ICE-lite agent", Example: "ICE-lite=forward", set: pick("ICE-lite")},
 		{Name: "DTLS", In: inSDP, Tier: 'A', Note: "list or string; acts on the party whose offer is answered, in offer and answer alike", Example: "DTLS=passive", set: pick("DTLS")},
@@ -95,9 +95,9 @@ func keyRows() []FlagRow {
 
 		// Codecs and text.
 		{Name: "codec", Also: []string{"codecs"}, In: inSDP, Tier: 'A', Note: "dictionary of lists", Example: "codec=[strip=[opus] offer=[PCMA PCMU]]", set: pickDict("codec")},
-		{Name: "ptime", In: inSDP, Tier: 'B', Status: FlagDiffers, Note: "a=ptime is printed; packets are not repacketised", Example: "ptime=20",
+		{Name: "ptime", In: InOffer | InSubscribe | InCreate, Tier: 'B', Status: FlagDiffers, Note: "a=ptime is printed in this and later messages to the receiver; packets are not repacketised", Example: "ptime=20",
 			set: keepInt("ptime", func(f *Flags, n int64) { f.PTime = units(n, time.Millisecond) })},
-		{Name: "ptime-reverse", Also: []string{"reverse-ptime"}, In: inSDP, Tier: 'B', Status: FlagDiffers, Note: "as ptime, in the answer to the offerer", Example: "ptime-reverse=20",
+		{Name: "ptime-reverse", Also: []string{"reverse-ptime"}, In: InOffer | InSubscribe | InCreate, Tier: 'B', Status: FlagDiffers, Note: "as ptime, towards the offerer", Example: "ptime-reverse=20",
 			set: keepInt("ptime-reverse", func(f *Flags, n int64) { f.PTimeReverse = units(n, time.Millisecond) })},
 		{Name: "repacketize", In: inSDP, Tier: 'C', Status: FlagNoEffect, Note: "the reference ignores it too; see ptime", Example: "repacketize=20"},
 		{Name: "sdp-attr", In: inBoth, Tier: 'B', Note: "dictionary of section, command, list", Example: "sdp-attr=[audio=[add=[ptime:20]]]", set: sdpAttr},

@@ -179,15 +179,15 @@ func codecRows() []FlagRow {
 		return FlagRow{Name: name, Tier: tier, In: in, Note: note, Example: "codec=[" + name + "=[opus]]", set: addText(field, nil)}
 	}
 	rows := []FlagRow{
-		list("strip", 'A', inBoth|inNew, func(f *Flags) *[]string { return &f.Codec.Strip }, "removed; all or full: everything but what offer and except name"),
-		list("mask", 'A', inNew, func(f *Flags) *[]string { return &f.Codec.Mask }, "hidden from the receiver; answered to the sender where no transcoding is needed, or PCMU and PCMA are turned into each other"),
-		list("consume", 'B', inNew, func(f *Flags) *[]string { return &f.Codec.Consume }, "as mask, and answered to the sender where mask would be"),
+		list("strip", 'A', inBoth|InSubscribe, func(f *Flags) *[]string { return &f.Codec.Strip }, "removed; all or full: everything but what offer and except name"),
+		list("mask", 'A', InOffer|InSubscribe, func(f *Flags) *[]string { return &f.Codec.Mask }, "hidden from the receiver; answered to the sender where no transcoding is needed, or PCMU and PCMA are turned into each other"),
+		list("consume", 'B', InOffer|InSubscribe, func(f *Flags) *[]string { return &f.Codec.Consume }, "as mask, and answered to the sender where mask would be"),
 		list("accept", 'B', inBoth|inNew, func(f *Flags) *[]string { return &f.Codec.Accept }, "offered on; answered to the sender where no transcoding is needed, or PCMU and PCMA are turned into each other"),
-		list("offer", 'B', inNew, func(f *Flags) *[]string { return &f.Codec.Offer }, "with strip or mask of all: what stays, in this order"),
-		list("except", 'B', inNew, func(f *Flags) *[]string { return &f.Codec.Except }, "with strip or mask of all: what stays, where it is"),
+		list("offer", 'B', InOffer|InSubscribe, func(f *Flags) *[]string { return &f.Codec.Offer }, "with strip or mask of all: what stays, in this order"),
+		list("except", 'B', InOffer|InSubscribe, func(f *Flags) *[]string { return &f.Codec.Except }, "with strip or mask of all: what stays, where it is"),
 		list("ignore", 'C', InOffer, func(f *Flags) *[]string { return &f.Codec.Ignore }, "offered on, never answered to the sender"),
-		list("transcode", 'A', inNew, func(f *Flags) *[]string { return &f.Codec.Transcode }, "PCMU and PCMA are made of each other; others are not announced unless they were offered, and the reply names them in warning"),
-		list("set", 'B', inNew, func(f *Flags) *[]string { return &f.Codec.Set }, "options of encoders; nothing is encoded"),
+		list("transcode", 'A', InOffer|InSubscribe, func(f *Flags) *[]string { return &f.Codec.Transcode }, "PCMU and PCMA are made of each other; others are not announced unless they were offered, and the reply names them in warning"),
+		list("set", 'B', InOffer|InSubscribe, func(f *Flags) *[]string { return &f.Codec.Set }, "options of encoders; nothing is encoded"),
 	}
 	for i, name := range []string{"mask", "consume", "accept", "transcode", "set"} {
 		for j := range rows {

@@ -39,7 +39,7 @@ func TestAnswerLaws(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			a := answerCodecs(codecList(t, tt.offered), codecList(t, tt.answered), nil, &tt.offer, &CodecFlags{})
+			a := answerCodecs(codecList(t, tt.offered), codecList(t, tt.answered), &tt.offer, &CodecFlags{})
 			if got := numbers(a.List); got != tt.want {
 				t.Errorf("%s answered with %s: %q, want %q", tt.offered, tt.answered, got, tt.want)
 			}

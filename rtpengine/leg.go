@@ -37,8 +37,8 @@ type leg struct {
 	Codecs    []sdp.Codec   // its own, from its SDP
 	Shown     []sdp.Codec   // what we printed to it last
 	Agreed    []sdp.Codec   // what its last answered offer came to; nil before
-	PTime     time.Duration // its own, from its SDP
-	PTimeWish time.Duration // asked for by the flags towards it; 0: none
+	PTime     time.Duration // what its dialogue last said
+	PTimeWish time.Duration // asked for by flags towards it, and kept; 0: none
 
 	MID     string       // in its numbering
 	Exts    []sdp.Extmap // header extensions as shown to it last

@@ -1,9 +1,11 @@
 package rtpengine
 
 import (
+	"cmp"
 	"io"
 	"net/netip"
 
+	"rtpsidecar/relay/ice"
 	"rtpsidecar/sdp"
 )
 
@@ -25,7 +27,6 @@ func hear(l *leg, s *sdp.Session, m *sdp.Media, f *Flags, r rules, offer, bundle
 	l.OSRTP = m.Protocol.IsRTP() && !m.Protocol.IsSRTP() && (len(m.Cryptos) > 0 || len(m.Fingerprints) > 0)
 	l.Codecs = m.Codecs
 	l.MIDExt = extmapID(m.Extmaps, uriMID)
-	l.PTime = m.PTime
 	l.Flags = legFlags{
 		Asymmetric: f.Asymmetric, StrictSource: f.StrictSource, Handover: f.MediaHandover,
 		NATWait: f.NATWait, PierceNAT: f.PierceNAT, Recrypt: f.Recrypt, KeepDirection: f.OriginalSendRecv,
@@ -118,13 +119,15 @@ func propose(a, b *leg, f *Flags, r rules) {
 	b.Pass = a.Pass
 	if f.Reset {
 		b.ICE.Refused, b.DTLS.Refused = false, false
+		b.ICE.Local, b.ICE.Remote = ice.Credentials{}, ice.Credentials{}
 		b.SDES.Sent = nil
 	}
 	proposeMux(a, b, f)
 	proposeICE(a, b, f, r)
 	proposeDTLS(a, b, f, r)
 	proposeSDES(a, b, f, r)
-	b.PTimeWish, a.PTimeWish = f.PTime, f.PTimeReverse
+	sharePTime(a, b)
+	b.PTimeWish, a.PTimeWish = cmp.Or(f.PTime, b.PTimeWish), cmp.Or(f.PTimeReverse, a.PTimeWish)
 }
 
 // offerProtocol is the transport protocol of the outgoing offer: what was asked for, what the receiver speaks already
@@ -146,6 +149,14 @@ func offerProtocol(a, b *leg, f *Flags) (p sdp.Protocol, text string, osrtp bool
 	return p, "", osrtp || f.OSRTP.Offer
 }
 
+// sharePTime takes the packet time of from's SDP for both sides. Where one was asked for by flags, what a party says about
+// it is between us and that party.
+func sharePTime(from, to *leg) {
+	if from.In != nil && from.In.PTime != 0 && from.PTimeWish == 0 && to.PTimeWish == 0 {
+		from.PTime, to.PTime = from.In.PTime, from.In.PTime
+	}
+}
+
 // decide is what a three-state wish makes of a value.
 func decide(wish OnOff, value bool) bool {
 	if wish == Unset {
@@ -157,6 +168,7 @@ func decide(wish OnOff, value bool) bool {
 // conclude decides what to answer to a, the party that made the offer, given b's answer.
 func conclude(a, b *leg, f *Flags, r rules) {
 	a.Rejected = a.Rejected || b.Rejected
+	sharePTime(b, a)
 	offered := a.In.Protocol
 	if f.Transport.IsRTP() && offered.IsRTP() {
 		offered = f.Transport

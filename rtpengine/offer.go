@@ -178,7 +178,7 @@ func (c *Call) runOffer(from, to *Participant, s *sdp.Session, f *Flags) (body [
 	c.apply()
 	from.lateFragments()
 	c.save(f)
-	return body, transcodingWarning(n.missing), nil
+	return body, n.warning(), nil
 }
 
 // removedMedia tells whether sdp-media-remove names a section's type; "other" stands for what has no name of its own.

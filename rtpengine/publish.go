@@ -52,8 +52,11 @@ func (e *Engine) publish(x *exchange) error {
 }
 
 // answerHere answers p's offer s without another party: we receive, and send too if that is wanted.
-func (c *Call) answerHere(p *Participant, s *sdp.Session, f *Flags) ([]byte, error) {
+func (c *Call) answerHere(p *Participant, s *sdp.Session, given *Flags) ([]byte, error) {
 	e := c.engine
+	copied := *given
+	copied.Transport = sdp.ProtocolUnknown // an answer has the offer's
+	f := &copied
 	n := negotiation{call: c, f: f, s: e.ownSession(p), from: nil, to: p}
 	heard := negotiation{call: c, f: f, s: s, from: p}
 	for i, sec := range s.Media {
@@ -69,6 +72,7 @@ func (c *Call) answerHere(p *Participant, s *sdp.Session, f *Flags) ([]byte, err
 	}
 	for _, h := range heard.pairs {
 		us := leg{Seen: true, Protocol: h.a.Protocol, ProtoText: h.a.ProtoText, Dir: dir, Mux: legMux{Heard: true}, Rejected: h.a.Rejected}
+		h.a.PTime = h.sec.PTime
 		conclude(&h.a, &us, f, e.rules())
 		h.a.Shown = published(h.sec.Codecs, f.Codec.Accept)
 		h.a.Agreed = h.a.Shown

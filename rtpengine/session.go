@@ -3,6 +3,7 @@ package rtpengine
 import (
 	"bytes"
 	"hash/maphash"
+	"net/netip"
 	"strconv"
 
 	"rtpsidecar/sdp"
@@ -18,8 +19,8 @@ type printed struct {
 	count   bool   // replace SDP-version is in force: version counts
 }
 
-// session applies the replace list to the session level.
-func (o *printed) session(out *sdp.Session, f *Flags) {
+// session applies the replace list to the session level. held is our address where every c= says that media are on hold.
+func (o *printed) session(out *sdp.Session, held netip.Addr, f *Flags) {
 	w := f.Replace
 	if !o.seen {
 		o.origin, o.name = out.Origin, out.Name
@@ -37,6 +38,9 @@ func (o *printed) session(out *sdp.Session, f *Flags) {
 		if w.OriginFull && o.seen {
 			out.Origin.Family, out.Origin.Address = o.origin.Family, o.origin.Address
 		} else if c, ok := liveConnection(out); ok {
+			out.Origin.Family, out.Origin.Address = c.Family, c.Address
+		} else if held.IsValid() {
+			c := sdp.ConnectionTo(held)
 			out.Origin.Family, out.Origin.Address = c.Family, c.Address
 		}
 		o.origin.Family, o.origin.Address = out.Origin.Family, out.Origin.Address

@@ -33,6 +33,7 @@ func (e *Engine) subscribeRequest(x *exchange) error {
 		c.apply()
 		x.reply.AddString("sdp", string(body))
 		n.describeSources(&x.reply)
+		x.warn(n.warning())
 		return nil
 	})
 }
