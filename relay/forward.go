@@ -47,8 +47,8 @@ func (p *port) opaque(lv *live, b []byte, from netip.AddrPort, m *Meta) {
 	for i := range plan.Routes {
 		r := &plan.Routes[i]
 		for j := range r.Sinks {
-			if s := &r.Sinks[j]; !r.Discard && !s.MuteRTP && s.To.comps[RTP].sendKeys.Load() == nil {
-				s.To.comps[RTP].send(b, asIs, m)
+			if s := &r.Sinks[j]; !r.Discard && !s.MuteRTP && s.To.comps[c.id].sendKeys.Load() == nil {
+				s.To.comps[c.id].send(b, asIs, m)
 			}
 		}
 	}

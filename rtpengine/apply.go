@@ -281,6 +281,10 @@ func (m *Media) settings() relay.Settings {
 		TOS:          c.tos,
 		DropIn:       c.dropTraffic,
 	}
+	if l.Blind && !l.ICE.On {
+		s.Opaque = true
+		return s
+	}
 	if l.Pass {
 		return passing(s)
 	}

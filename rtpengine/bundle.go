@@ -235,7 +235,7 @@ func (n *negotiation) groups(out *sdp.Session) {
 			mids = append(mids, p.b.MID)
 		}
 	}
-	if n.f.ICE == ICEForceRelay || slices.ContainsFunc(n.pairs, func(p *pair) bool { return p.a.Pass && p.b.ICE.Mode == ICEForceRelay }) {
+	if n.f.ICE == ICEForceRelay || slices.ContainsFunc(n.pairs, func(p *pair) bool { return p.a.Blind || p.a.Pass && p.b.ICE.Mode == ICEForceRelay }) {
 		out.Groups = n.s.Groups // what passes as it came may be bundled
 	}
 	if len(mids) > 0 {

@@ -27,7 +27,7 @@ func (n *negotiation) print(offer bool) []byte {
 			held = n.shown(primary(t.Locals(), n.to.place.family))
 		}
 		if p != nil && (relayedInPlace(p.sec) || p.a.Pass || n.f.ICE == ICEForceRelay) {
-			out.Media = append(out.Media, n.verbatim(p))
+			out.Media = append(out.Media, n.verbatim(p, offer))
 			continue
 		}
 		if p == nil || p.a.Rejected || p.b.Rejected || m.transport() == nil {
@@ -256,21 +256,39 @@ func (n *negotiation) written(p *pair) []string {
 	return nil
 }
 
-// verbatim hands a section on as it came, with candidates of ours where it passes through us only as a last resort.
-func (n *negotiation) verbatim(p *pair) *sdp.Media {
+// verbatim hands a section on as it came, with candidates of ours where it passes through us only as a last resort. Where
+// we are blind to it by request it still comes through us.
+func (n *negotiation) verbatim(p *pair, offer bool) *sdp.Media {
 	m := *p.sec
-	if m.Protocol.IsRTP() && p.b.Protocol.IsRTP() && p.b.Seen {
-		m.Protocol, m.Codecs = p.b.Protocol, p.b.Shown
+	blind := p.a.Blind && !relayedInPlace(p.sec)
+	if m.Protocol.IsRTP() && p.b.Protocol.IsRTP() && (p.b.Seen || blind) {
+		m.Protocol = p.b.Protocol
+		if !blind {
+			m.Codecs = p.b.Shown
+		}
 	}
 	m.Codecs = slices.Clone(m.Codecs)
 	for i := range m.Codecs {
-		if m.Codecs[i].Static {
+		if m.Codecs[i].Static && !blind {
 			m.Codecs[i].Name = "" // no rtpmap was there
 		}
+	}
+	if t := p.bm.transport(); blind && !p.a.Rejected && t != nil {
+		n.throughUs(&m, p, primary(t.Locals(), p.bm.party.place.family), offer)
 	}
 	if p.a.Pass && p.sec.ICE.InUse() && p.bm.transport() != nil {
 		m.ICE.Candidates = append(slices.Clone(m.ICE.Candidates), n.lastResort(p)...)
 	}
 	m.Order = n.written(p)
 	return &m
+}
+
+// throughUs puts our address and ports into a section whose other lines are the party's own.
+func (n *negotiation) throughUs(m *sdp.Media, p *pair, at relay.Local, offer bool) {
+	n.address(m, p, at)
+	if m.Protocol.IsRTP() {
+		l := p.bm.leg
+		l.Mux.On, l.Mux.Offered = m.RTCPMux, m.RTCPMux
+		n.printRTCP(m, &l, at, offer)
+	}
 }

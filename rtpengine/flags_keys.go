@@ -110,7 +110,7 @@ func keyRows() []FlagRow {
 		{Name: "endpoint-learning", In: inBoth, Tier: 'B', Note: "how the source of packets is learnt", Example: "endpoint-learning=immediate", set: pick("endpoint-learning")},
 		{Name: "drop-traffic", In: inBoth, Tier: 'B', Note: "drop all RTP of the call", Example: "drop-traffic=start", set: pick("drop-traffic")},
 		{Name: "media-echo", In: InOffer, Tier: 'B', Note: "discard media or send it back", Example: "media-echo=both", set: pick("media-echo")},
-		{Name: "passthrough", Also: []string{"passthru"}, In: inBoth, Tier: 'C', Note: "treat media as opaque bytes", Example: "passthrough=on", set: pick("passthrough")},
+		{Name: "passthrough", Also: []string{"passthru"}, In: InOffer, Tier: 'C', Note: "treat media as opaque bytes", Example: "passthrough=on", set: pick("passthrough")},
 		{Name: "delay-buffer", In: inBoth, Tier: 'C', Status: FlagDiffers, Note: "0 is accepted, a delay is refused: media are never held back", Example: "delay-buffer=0",
 			set: delayBuffer},
 		{Name: "audio-player", Also: []string{"player"}, In: inBoth, Tier: 'B', Note: "own continuous audio stream", Example: "audio-player=off", set: pick("audio-player")},

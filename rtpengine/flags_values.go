@@ -127,9 +127,9 @@ func valueRows() []FlagRow {
 	of("generate-RTCP", inBoth,
 		FlagRow{Name: "on", Also: onWords[1:], Note: "own reports instead of RTCP passed on", set: turnTo(func(f *Flags) *OnOff { return &f.GenerateRTCP }, On)},
 		FlagRow{Name: "off", Also: offWords[1:], Note: "RTCP is passed on, the default", set: turnTo(func(f *Flags) *OnOff { return &f.GenerateRTCP }, Off)})
-	of("passthrough", inBoth,
-		FlagRow{Name: "on", Also: onWords[1:], Tier: 'C', Status: FlagNoEffect, Note: "audio is never touched", set: turnTo(func(f *Flags) *OnOff { return &f.Passthrough }, On)},
-		FlagRow{Name: "off", Also: offWords[1:], Tier: 'C', Status: FlagNoEffect, Note: "audio is never touched", set: turnTo(func(f *Flags) *OnOff { return &f.Passthrough }, Off)})
+	of("passthrough", InOffer,
+		FlagRow{Name: "on", Also: onWords[1:], Tier: 'C', Status: FlagDiffers, Note: "until off: sections keep their keys, fingerprints and ICE, and what comes is forwarded unread. The addresses are ours and our candidates are the last resort, as in 10.5; 26.3 leaves the addresses of the parties", set: turnTo(func(f *Flags) *OnOff { return &f.Passthrough }, On)},
+		FlagRow{Name: "off", Also: offWords[1:], Tier: 'C', Note: "ends it", set: turnTo(func(f *Flags) *OnOff { return &f.Passthrough }, Off)})
 	of("media-echo", InOffer,
 		FlagRow{Name: "none", Also: []string{"off", "no"}, Note: "the default", set: turnTo(echoMode, EchoNone)},
 		FlagRow{Name: "blackhole", Also: []string{"sinkhole"}, Note: "discard what both send", set: turnTo(echoMode, EchoBlackhole)},

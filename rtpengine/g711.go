@@ -132,7 +132,7 @@ func withLaw(list []sdp.Codec, c sdp.Codec, offered []sdp.Codec, shown func(*sdp
 // stands alone then.
 func acceptedLaw(offered, answered []sdp.Codec, offer, answer *CodecFlags) (sdp.Codec, bool) {
 	wanted := slices.Concat(offer.Accept, answer.Accept, offer.Consume)
-	always := offer.AlwaysTranscode || answer.AlwaysTranscode
+	always := offer.AlwaysTranscode || answer.AlwaysTranscode || slices.ContainsFunc(wanted, isAll)
 	for i := range offered {
 		c := &offered[i]
 		if !isSupplement(c) && !isRetransmission(c) && (always || specsMatch(wanted, c)) {

@@ -34,6 +34,7 @@ func TestAnswerLaws(t *testing.T) {
 		{name: "accept wants one", offered: "8|0|101 telephone-event/8000", answered: "8|101 telephone-event/8000",
 			offer: CodecFlags{Accept: []string{"PCMU"}}, want: "0 101"},
 		{name: "consume wants one", offered: "0|8", answered: "8", offer: CodecFlags{Consume: []string{"PCMU"}}, want: "0"},
+		{name: "consume wants all", offered: "0|8|9", answered: "0|8|9", offer: CodecFlags{Consume: []string{"all"}}, want: "0"},
 		{name: "always", offered: "0|8", answered: "8", offer: CodecFlags{AlwaysTranscode: true}, want: "0"},
 		{name: "no law to make it of", offered: "0|9", answered: "9", offer: CodecFlags{Accept: []string{"PCMU"}}, want: "9"},
 	}

@@ -53,7 +53,8 @@ type leg struct {
 
 	Wishes *offerWishes // with its offer; nil: none
 
-	Pass  bool // the parties negotiate between themselves: ICE=optional with ICE offered, ICE=force-relay
+	Pass  bool // the parties negotiate between themselves: ICE=optional with ICE offered, ICE=force-relay, or Blind
+	Blind bool // passthrough, until that is turned off: media come through us, and what is in them is none of our business
 	Flags legFlags
 }
 

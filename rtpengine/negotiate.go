@@ -115,7 +115,9 @@ func propose(a, b *leg, f *Flags, r rules) {
 	b.Rejected = a.Rejected
 	b.Protocol, b.ProtoText, b.OSRTP = offerProtocol(a, b, f)
 	b.Offered, b.OfferedOSRTP = b.Protocol, b.OSRTP
-	a.Pass = (f.ICE == ICEForceRelay || f.ICE == ICEOptional) && a.ICE.On
+	a.Blind = decide(f.Passthrough, a.Blind)
+	b.Blind = a.Blind
+	a.Pass = a.Blind || (f.ICE == ICEForceRelay || f.ICE == ICEOptional) && a.ICE.On
 	b.Pass = a.Pass
 	if f.Reset {
 		b.ICE.Refused, b.DTLS.Refused = false, false

@@ -291,7 +291,7 @@ func (m *Media) flagWords() []string {
 	w.when(l.DTLS.On && l.DTLS.Decided && l.DTLS.Active, "DTLS role active")
 	w.when(l.DTLS.On && l.DTLS.Decided && !l.DTLS.Active, "DTLS role passive")
 	w.when(l.secure() && len(l.SDES.Sent) > 0, "SDES")
-	w.when(m.passthrough(), "passthrough")
+	w.when(m.leg.Blind || m.passthrough(), "passthrough")
 	w.when(l.ICE.On && !l.refuses(), "ICE")
 	w.when(l.ICE.On && !l.refuses() && l.ICE.Trickle, "trickle ICE")
 	w.when(l.ICE.Controlling, "ICE controlling")

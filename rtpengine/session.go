@@ -63,7 +63,8 @@ func (o *printed) number(out *sdp.Session, f *Flags) []byte {
 	w := f.Replace
 	body := appendBody(nil, out, f)
 	sum := maphash.Bytes(bodySeed, afterOrigin(body))
-	changed := o.seen && o.sum != sum
+	again := o.seen
+	changed := again && o.sum != sum
 	o.seen, o.sum = true, sum
 	if w.SDPVersion || w.OriginFull || w.ForceIncrementSDPVersion {
 		switch {
@@ -73,7 +74,7 @@ func (o *printed) number(out *sdp.Session, f *Flags) []byte {
 				v = 1
 			}
 			o.version, o.count = v, true
-			if changed {
+			if changed || w.ForceIncrementSDPVersion && again {
 				o.version++
 			}
 		case changed || w.ForceIncrementSDPVersion:

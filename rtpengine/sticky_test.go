@@ -107,3 +107,11 @@ func TestPublishKeepsTheProtocol(t *testing.T) {
 	d := must(t, loopback(t), "publish", "sdp", body(rtpFrom, sdesAudio), "transport-protocol", "RTP/AVP")
 	lines(t, "publish", d.Value("sdp").Str(), "m=audio P0 RTP/SAVP 0", "a=crypto:")
 }
+
+// TestForcedVersion: force-increment-sdp-ver counts from the first message that has it, though nothing changes.
+func TestForcedVersion(t *testing.T) {
+	same := step{command: "offer", from: "A", sdp: body(rtpFrom, plainAudio), want: []string{"o=- 1 1 IN"}}
+	forced := same
+	forced.flags, forced.want = []any{"replace", []string{"force-increment-sdp-ver"}}, []string{"o=- 1 2 IN"}
+	dialogue(t, loopback(t), "c", same, forced)
+}
