@@ -210,6 +210,7 @@ type Sink struct {
 	To          *Transport
 	PTMap       *[128]uint8        // nil: unchanged; 0xff: drop that payload type
 	Recode      *[128]*[256]byte   // by received payload type: nil unchanged, else what each byte of the payload becomes
+	Framer      *Framer            // nil: packets go on as long as they are; it may be in several plans, one after the other
 	Digits      *DigitEdit         // nil: events go on as they are
 	ExtMap      *[256]uint8        // nil: unchanged; 0: remove the extension, else its new id
 	ExtForms    rtp.ExtensionForms // of what ExtMap keeps

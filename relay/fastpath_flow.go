@@ -86,6 +86,8 @@ func (f *flow) sink(s *Sink) (*flowOut, ebpf.Sink, string) {
 	switch {
 	case s.To == f.t:
 		reason = "echo"
+	case s.Framer != nil:
+		reason = "packets get another length"
 	case s.Recode != nil:
 		reason = "payload is recoded"
 	case s.ExtMap != nil:

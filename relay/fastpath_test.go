@@ -315,6 +315,9 @@ func TestOffloadRefused(t *testing.T) {
 		{"MID", func(o *offload) { plan(o, func(r *relay.Route) { r.Sinks[0].MID, r.Sinks[0].MIDExt = "0", 3 }) }, "receiver is bundled", true},
 		{"extensions", func(o *offload) { plan(o, func(r *relay.Route) { r.Sinks[0].ExtMap = new([256]uint8) }) }, "extensions", true},
 		{"recoded", func(o *offload) { plan(o, func(r *relay.Route) { r.Sinks[0].Recode = new([128]*[256]byte) }) }, "recoded", true},
+		{"framed", func(o *offload) {
+			plan(o, func(r *relay.Route) { r.Sinks[0].Framer = relay.NewFramer(relay.PTSet{}, time.Second) })
+		}, "another length", true},
 		{"echo", func(o *offload) {
 			o.a.SetPlan(&relay.Plan{Routes: []relay.Route{{ID: 1, Sinks: []relay.Sink{{To: o.a}}}}})
 			o.b.SetPlan(&relay.Plan{Routes: []relay.Route{{ID: 1, Sinks: []relay.Sink{{To: o.b}}}}})
@@ -378,7 +381,7 @@ func TestOffloadKnowsAll(t *testing.T) {
 		}},
 		{reflect.TypeFor[relay.Sink](), map[string]string{
 			"To": told, "PTMap": told, "Passthrough": told, "MuteRTP": "not told", "Digits": "not told",
-			"Recode": refused, "ExtMap": refused, "ExtForms": "with ExtMap", "MID": refused, "MIDExt": refused, "Silence": refused,
+			"Recode": refused, "Framer": refused, "ExtMap": refused, "ExtForms": "with ExtMap", "MID": refused, "MIDExt": refused, "Silence": refused,
 			"Feedback": apart, "MuteRTCP": apart,
 		}},
 		{reflect.TypeFor[relay.Settings](), map[string]string{

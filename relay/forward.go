@@ -223,6 +223,15 @@ func recode(b []byte, h rtp.Header, table *[256]byte) {
 
 // sendRTP makes of the plain packet b, in place, what s is to get, and sends it.
 func (s *Sink) sendRTP(b []byte, h rtp.Header, m *Meta) {
+	if s.Framer != nil {
+		s.sendFramed(b, h, m)
+		return
+	}
+	s.deliver(b, h, m)
+}
+
+// deliver is the same for a packet that is as long as it is to be.
+func (s *Sink) deliver(b []byte, h rtp.Header, m *Meta) {
 	if s.Digits != nil && s.Digits.PTs.Has(h.PT) {
 		s.Digits.edit(b, h)
 	}

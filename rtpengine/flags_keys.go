@@ -95,7 +95,7 @@ func keyRows() []FlagRow {
 
 		// Codecs and text.
 		{Name: "codec", Also: []string{"codecs"}, In: inSDP, Tier: 'A', Note: "dictionary of lists", Example: "codec=[strip=[opus] offer=[PCMA PCMU]]", set: pickDict("codec")},
-		{Name: "ptime", In: InOffer | InSubscribe | InCreate, Tier: 'B', Status: FlagDiffers, Note: "a=ptime is printed in this and later messages to the receiver; packets are not repacketised", Example: "ptime=20",
+		{Name: "ptime", In: InOffer | InSubscribe | InCreate, Tier: 'B', Status: FlagDiffers, Note: "a=ptime in this and later messages to the receiver; it gets G.711 and G.722 in packets of that time, other codecs as they come", Example: "ptime=20",
 			set: keepInt("ptime", func(f *Flags, n int64) { f.PTime = units(n, time.Millisecond) })},
 		{Name: "ptime-reverse", Also: []string{"reverse-ptime"}, In: InOffer | InSubscribe | InCreate, Tier: 'B', Status: FlagDiffers, Note: "as ptime, towards the offerer", Example: "ptime-reverse=20",
 			set: keepInt("ptime-reverse", func(f *Flags, n int64) { f.PTimeReverse = units(n, time.Millisecond) })},

@@ -86,7 +86,8 @@ type subscription struct {
 	blocked     bool // block media for this flow
 	silenced    bool // silence media for this flow
 	dtmf        dtmfGate
-	mirrorRTCP  bool // RTCP of the subscriber goes back to the source
+	framer      *relay.Framer // nil: none was needed yet
+	mirrorRTCP  bool          // RTCP of the subscriber goes back to the source
 }
 
 // head is the media whose transport carries m.

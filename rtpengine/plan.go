@@ -91,6 +91,7 @@ func (s *subscription) sink() (relay.Sink, bool) {
 		PTMap:    payloadMap(to.Codecs, from.Codecs, from.Shown),
 	}
 	k.PTMap, k.Recode = recode(k.PTMap, to.agreed(), from.Codecs, from.Shown)
+	k.Framer = s.framing()
 	s.from.party.dtmf.apply(&k, from.Codecs)
 	s.dtmf.apply(&k, from.Codecs)
 	if k.ExtMap = to.extensions(from); k.ExtMap != nil {
@@ -105,7 +106,7 @@ func (s *subscription) sink() (relay.Sink, bool) {
 		k.MID, k.MIDExt = to.MID, uint8(to.MIDExt)
 	}
 	k.Passthrough = from.SDES.Chosen && to.SDES.Chosen && from.SDES.Recv.Equal(to.SDES.Send) &&
-		!from.Flags.Recrypt && !to.Flags.Recrypt && k.PTMap == nil && k.Digits == nil && k.ExtMap == nil && k.MID == "" &&
+		!from.Flags.Recrypt && !to.Flags.Recrypt && k.PTMap == nil && k.Framer == nil && k.Digits == nil && k.ExtMap == nil && k.MID == "" &&
 		s.from.party.noPayloadEdits()
 	return k, true
 }

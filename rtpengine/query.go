@@ -298,6 +298,7 @@ func (m *Media) flagWords() []string {
 	w.when(l.ICE.On && l.ICE.RemoteLite, "ICE-lite peer")
 	w.when(l.ICE.On && l.ICE.Lite, "ICE-lite self")
 	w.when(l.LoopCheck, "loop check")
+	w.when(l.PTimeWish != 0, "ptime-override")
 	if d, ok := m.party.doubles[m.Index-1]; ok && !d.open {
 		w.when(!d.secureFirst, "legacy OSRTP")
 		w.when(d.secureFirst, "reverse legacy OSRTP")

@@ -4,6 +4,9 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
+
+	"rtpsidecar/relay"
 )
 
 // TestPacketTime: a packet time that flags ask for towards a party stays until another is asked for, and what the party says
@@ -114,4 +117,55 @@ func TestForcedVersion(t *testing.T) {
 	forced := same
 	forced.flags, forced.want = []any{"replace", []string{"force-increment-sdp-ver"}}, []string{"o=- 1 2 IN"}
 	dialogue(t, loopback(t), "c", same, forced)
+}
+
+// TestPacketsOfAnotherTime: with ptime the receiver's packets have that length, and the sender's that of its own.
+func TestPacketsOfAnotherTime(t *testing.T) {
+	e := loopback(t)
+	a, b := newPhone(t), newPhone(t)
+	toA, toB := pairUp(t, e, "c", a, b, "ptime", 30)
+	voice := strings.Repeat("v", 160)
+	for range 3 {
+		a.send(toA.media, 0, voice)
+	}
+	for range 2 {
+		if _, got, ok := b.wait(2 * time.Second); !ok || len(got) != 240 {
+			t.Errorf("the receiver has got %d bytes, want 30 ms", len(got))
+		}
+	}
+	b.send(toB.media, 0, voice+voice)
+	for range 2 {
+		if _, got, ok := a.wait(2 * time.Second); !ok || len(got) != 160 {
+			t.Errorf("the sender has got %d bytes, want 20 ms", len(got))
+		}
+	}
+	a.send(toA.media, 101, "tone")
+	for _, want := range []string{"tone"} {
+		if _, got, ok := b.wait(2 * time.Second); !ok || got != want {
+			t.Errorf("got %q, want the event", got)
+		}
+	}
+}
+
+// TestFramingStays: what is held back outlives a message that changes nothing about it, and ends with the task.
+func TestFramingStays(t *testing.T) {
+	e := loopback(t)
+	a, b := newPhone(t), newPhone(t)
+	pairUp(t, e, "c", a, b, "ptime", 30)
+	framer := func() *relay.Framer {
+		c := e.lockCall("c")
+		defer e.unlock(c)
+		s := find(c.participants[1].Medias[0].sources, c.participants[0].Medias[0])
+		k, _ := s.sink()
+		return k.Framer
+	}
+	first := framer()
+	pairUp(t, e, "c", a, b)
+	if first == nil || framer() != first {
+		t.Errorf("framers %p and %p", first, framer())
+	}
+	pairUp(t, e, "c", a, b, "ptime", 20)
+	if framer() != nil {
+		t.Error("both have 20 ms")
+	}
 }
