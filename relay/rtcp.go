@@ -24,8 +24,11 @@ func (p *port) rtcp(lv *live, b []byte, from netip.AddrPort, m *Meta) {
 			c.dropped().unauthentic(keys, from, c.lastPacket.Load(), m.At)
 		}
 	}
+	if err == nil && !blind {
+		b, err = rtp.WellFormed(b)
+	}
 	// RTCP on the RTP socket comes from a peer that muxes, or from one that should not: it never teaches there.
-	if err != nil || !blind && rtp.CheckCompound(b) != nil || !c.admit(lv, p, from, c.id == RTCP, m.At) {
+	if err != nil || !c.admit(lv, p, from, c.id == RTCP, m.At) {
 		p.in.errors.Add(1)
 		return
 	}

@@ -59,7 +59,12 @@ codecs other than G.711, T.38 gateway) unless a reason is given.
 | create | 23 | 25 | play media |
 | pubsub | 0 | 9 | mixing of audio, with which the file begins and where it ends here; without that part 7, the rest subscribes with other codecs |
 | alias | 2 | 2 | |
-| main | 181 | 274 | on purpose: SRTP that does not verify is not followed to a new address; ` + "`recrypt`" + ` makes a key of its own for the answer; no DTLS before the answer has chosen between it and SDES; candidates of ` + "`ICE=optional`" + ` keep to the priorities of RFC 8445; ` + "`DTLS-reverse`" + ` |
+| unknown-fmtp | 4 | 5 | on purpose: a codec whose fmtp the answer leaves out is not dropped |
+| mos-legacy, mos-fullband, measure-rtp (with RTPENGINE_MOS_TESTS; assertions) | 81, 148, 9655 | 81, 154, 9656 | MOS of opus by G.107.2; rounding |
+| audio-player, audio-player-play-media, moh, player-cache, record-egress-play-media | 1, 1, 0, 0, 0 | 3, 4, 8, 11, 2 | playing and recording |
+| dtx, dtx-cn, dtx-no-shift, delay-buffer | 1, 0, 0, 0 | 6, 5, 3, 2 | comfort noise, tones, silence |
+| t38, transform, transcode-config | 0, 0, 1 | 4, 3, 4 | T.38, transcoding for other nodes |
+| main | 189 | 274 | on purpose: SRTP that does not verify is not followed to a new address; ` + "`recrypt`" + ` makes a key of its own for the answer; no DTLS before the answer has chosen between it and SDES; candidates of ` + "`ICE=optional`" + ` keep to the priorities of RFC 8445; ` + "`DTLS-reverse`" + ` |
 `
 
 // AppendCompatibility appends the document that lists every row of the flag table, in Markdown.

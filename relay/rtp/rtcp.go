@@ -54,6 +54,9 @@ func ParsePacket(b []byte) (p Packet, rest []byte, err error) {
 	if len(b) < n {
 		return Packet{}, nil, ErrShort
 	}
+	if m := reportLen(b); n < m && m <= len(b) && b[n]>>6 != 2 {
+		n = m // some devices leave report blocks out of the length; what stands there is no packet of its own
+	}
 	p = Packet{Type: b[1], Count: b[0] & 0x1f, Padding: b[0]&0x20 != 0, Bytes: b[:n:n]}
 	if p.Padding {
 		if pad := int(b[n-1]); pad == 0 || pad > n-rtcpHeaderLen {
@@ -61,6 +64,18 @@ func ParsePacket(b []byte) (p Packet, rest []byte, err error) {
 		}
 	}
 	return p, b[n:], nil
+}
+
+// reportLen is the length that a sender or receiver report with so many blocks has; 0 for other packets.
+func reportLen(b []byte) int {
+	blocks := int(b[0]&0x1f) * reportBlockLen
+	switch b[1] {
+	case TypeSR:
+		return rtcpHeaderLen + 4 + senderInfoLen + blocks
+	case TypeRR:
+		return rtcpHeaderLen + 4 + blocks
+	}
+	return 0
 }
 
 // CheckCompound reports whether b is nothing but well-formed RTCP packets, at least one. Reduced-size RTCP
@@ -76,6 +91,25 @@ func CheckCompound(b []byte) error {
 		}
 	}
 	return nil
+}
+
+// WellFormed is the front of b that CheckCompound would accept, as long as it can be. Devices that count the length of a report
+// wrong leave words behind it.
+func WellFormed(b []byte) ([]byte, error) {
+	rest := b
+	for len(rest) > 0 {
+		_, next, err := ParsePacket(rest)
+		if err != nil && len(rest) == len(b) {
+			return nil, err
+		} else if err != nil {
+			break
+		}
+		rest = next
+	}
+	if len(b) == 0 {
+		return nil, ErrShort
+	}
+	return b[:len(b)-len(rest)], nil
 }
 
 // body is the packet after its header, without padding.

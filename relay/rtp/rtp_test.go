@@ -282,6 +282,9 @@ func TestParsePacket(t *testing.T) {
 		{name: "version", in: "40c90001 00000001", err: ErrVersion},
 		{name: "length lies", in: "80c90002 00000001", err: ErrShort},
 		{name: "trailing bytes", in: "80c90001 00000001 ff", types: []uint8{201}, err: ErrShort},
+		{name: "block out of the length", in: "81c90001 00000001 00000002 00000000 00000000 00000000 00000000 00000000", types: []uint8{201}},
+		{name: "half a block out of the length", in: "81c90001 00000001 00000002 00000000", types: []uint8{201}, err: ErrVersion},
+		{name: "packet in place of the block", in: "81c90001 00000001 80ca0006 00000002 00000000 00000000 00000000 00000000 00000000", types: []uint8{201, 202}},
 		{name: "padding", in: "a0c90002 00000001 00000004", types: []uint8{201}},
 		{name: "padding zero", in: "a0c90002 00000001 00000000", err: ErrSyntax},
 		{name: "padding over header", in: "a0c90001 00000008", err: ErrSyntax},
@@ -304,6 +307,21 @@ func TestParsePacket(t *testing.T) {
 				t.Errorf("types %v, want %v", got, tt.types)
 			}
 		})
+	}
+}
+
+func TestWellFormed(t *testing.T) {
+	for in, want := range map[string]string{
+		"80c90001 00000001 81cb0001 00000001": "80c90001 00000001 81cb0001 00000001",
+		"80c90001 00000001 81cb0002 00000001": "80c90001 00000001",
+		"80c90001 00000001 ff":                "80c90001 00000001",
+		"80c90002 00000001":                   "",
+		"":                                    "",
+	} {
+		got, err := WellFormed(unhex(t, in))
+		if !slices.Equal(got, unhex(t, want)) || (err == nil) != (want != "") {
+			t.Errorf("%q: %x, %v", in, got, err)
+		}
 	}
 }
 
