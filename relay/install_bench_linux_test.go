@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"rtpsidecar/relay"
+	"rtpsidecar/relay/ebpf"
 	"rtpsidecar/relay/srtp"
 )
 
@@ -30,7 +31,7 @@ func (s *installing) send(b *testing.B) {
 
 // installStreams opens n of them on a host of their own.
 func installStreams(b *testing.B, n int) []installing {
-	h, _ := kernelHost(b)
+	h, _ := kernelHost(b, ebpf.Config{})
 	phone := func() *net.UDPConn {
 		c, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
 		if err != nil {
