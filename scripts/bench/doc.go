@@ -13,14 +13,15 @@
 // The lab is by itself, as root, with three hosts in network namespaces joined by cables (caller - relay - callee):
 //
 //	go run ./scripts/bench --only lab [--rates 20000,80000] [--bursts 200us,1ms] [--json FILE] [--picture FILE.svg]
-//	go run ./scripts/bench --only lab --rates 80000 --bursts 1ms --media plain --relays reflect,ours-kernel,peer --measure 2s
-//	go run ./scripts/bench --from FILE [--picture FILE.svg]
+//	go run ./scripts/bench --only lab --rates 80000 --bursts 1ms --media plain --relays ours-kernel,peer --measure 2s
+//	go run ./scripts/bench --only lab --relays reflect,ours-kernel --same      # what the method makes of no difference
+//	go run ./scripts/bench --from FILE[,FILE..] [--picture FILE.svg]           # as rounds of one run
 //
-// It measures the reference, ours and ours with --kernel=require in turn, and what the same packets cost when a program
-// at the relay's interfaces bounces them (reflect). What is above that is the relay's: the time that the processors were
+// It measures the reference, ours and ours with --kernel=require in turn, each in slices between which a program at the
+// relay's interfaces bounces the same packets (reflect). What is above that is the relay's: the time that the processors were
 // not idle, which needs a machine that does nothing else, and the run time of all threads that had to do with it.
 //
-// CPU time is the run time of the daemon's threads as the scheduler counts it, in nanoseconds (/proc/PID/task/*/schedstat);
+// CPU time is the run time of the daemon's threads as the scheduler counts it, in nanoseconds;
 // latency is from just before the send call to the kernel's receive time stamp, so the bench's own scheduling has no
 // part in it. Each figure is the median over the rounds with the smallest and the largest; a ratio is ours to the peer's
 // of the same round, so what disturbs the machine for longer than a round cancels out. With --check the limits that the

@@ -24,8 +24,7 @@ import (
 	"rtpsidecar/scripts/internal/daemon"
 )
 
-// The relays of the lab. In a round the kernel's comes after reflect: it differs by less than a machine does from minute to
-// minute.
+// The relays of the lab.
 const (
 	subjectReflect = "reflect"     // no relay: the packets are bounced
 	subjectKernel  = "ours-kernel" // ours with --kernel=require
@@ -33,7 +32,7 @@ const (
 	subjectUser    = "ours"        // ours, in userspace
 )
 
-var subjects = []string{subjectReflect, subjectKernel, subjectPeer, subjectUser}
+var subjects = []string{subjectKernel, subjectPeer, subjectUser}
 
 // labRun is one measurement. Times are in us.
 type labRun struct {
@@ -42,14 +41,20 @@ type labRun struct {
 	Burst          string // the sender's tick
 	Media          string // plain, or srtp: the callee's leg
 	Subject        string
-	Machine        float64 // of all processors, per packet: on a machine that does nothing else
-	Threads        float64 // of the daemon, the bench and the kernel's packet threads, per packet
-	Daemon         float64 // of the daemon's threads, per packet
-	P50, P99       float64 // latency
+	Relay, Reflect labCost   // while the relay had the packets, and while they were bounced
+	Above          []labCost // by pair of slices, the relay's less the other's
+	Daemon         float64   // its threads, per packet, while it had them
 	Sent, Received int
-	All            int     // sent, warm-up included
+	All            int     // sent to the relay, warm-up included
 	InKernel       int64   // of all, those that the kernel forwarded
 	Late           float64 // the sender, at worst
+}
+
+// labCost is what a packet takes.
+type labCost struct {
+	Machine  float64 // of all processors: on a machine that does nothing else
+	Threads  float64 // of the daemon, the bench and the kernel's packet threads
+	P50, P99 float64 // latency
 }
 
 // labData is what is recorded.
@@ -58,6 +63,7 @@ type labData struct {
 	CPUs             int
 	Time             string
 	Warm, Measure    string
+	Slice            string
 	BusyBefore       float64 // share of the machine that others used before the first round
 	Runs             []labRun
 }
@@ -69,6 +75,7 @@ const (
 
 // lab measures in network namespaces what a relay costs the whole machine.
 func (o options) lab(ctx context.Context, w io.Writer, dir, version string) (ok bool, err error) {
+	runtime.GOMAXPROCS(8)  // see load.Traffic.Pinned
 	runtime.LockOSThread() // for good: it stays in the relay's namespace, and daemons started from it live as long as it
 	n, err := newLabNet()
 	if err != nil {
@@ -76,7 +83,7 @@ func (o options) lab(ctx context.Context, w io.Writer, dir, version string) (ok 
 	}
 	defer n.close()
 	data := labData{Peer: version, Go: runtime.Version(), Kernel: kernelRelease(), CPUs: runtime.NumCPU(),
-		Time: time.Now().UTC().Format(time.RFC3339), Warm: o.warm.String(), Measure: o.measure.String()}
+		Time: time.Now().UTC().Format(time.RFC3339), Warm: o.warm.String(), Measure: o.measure.String(), Slice: o.slice.String()}
 	if data.BusyBefore, err = busyShare(2 * time.Second); err != nil {
 		return false, err
 	}
@@ -93,6 +100,7 @@ func (o options) lab(ctx context.Context, w io.Writer, dir, version string) (ok 
 						if err := o.labRun(ctx, n, &r, filepath.Join(dir, who+".log")); err != nil {
 							return false, fmt.Errorf("%s: %w", who, err)
 						}
+						fmt.Fprintf(os.Stderr, "    above reflect, by pair: %s\n", r.pairs())
 						data.Runs = append(data.Runs, r)
 					}
 				}
@@ -101,11 +109,7 @@ func (o options) lab(ctx context.Context, w io.Writer, dir, version string) (ok 
 	}
 	ok = data.table(w)
 	if o.json != "" {
-		b, err := json.MarshalIndent(data, "", "  ")
-		if err == nil {
-			err = os.WriteFile(o.json, append(b, '\n'), 0o644)
-		}
-		if err != nil {
+		if err := data.write(o.json); err != nil {
 			return ok, err
 		}
 	}
@@ -113,6 +117,14 @@ func (o options) lab(ctx context.Context, w io.Writer, dir, version string) (ok 
 		return ok, draw(&data, o.picture)
 	}
 	return ok, nil
+}
+
+func (d *labData) write(file string) error {
+	b, err := json.MarshalIndent(d, "", "  ")
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(file, append(b, '\n'), 0o644)
 }
 
 // busyShare is how much of the machine is in use while nothing is measured.
@@ -137,7 +149,7 @@ func kernelRelease() string {
 }
 
 func (o options) labRun(ctx context.Context, n *labNet, r *labRun, log string) (err error) {
-	t := &load.Traffic{Warm: o.warm, Measure: o.measure, Calls: make([]load.Call, max(r.Rate/perCall, 1))}
+	t := &load.Traffic{Warm: o.warm, Pinned: true, Calls: make([]load.Call, max(r.Rate/perCall, 1))}
 	if t.Burst, err = time.ParseDuration(r.Burst); err != nil {
 		return err
 	}
@@ -179,14 +191,23 @@ func (o options) labRun(ctx context.Context, n *labNet, r *labRun, log string) (
 		}
 		kernel = func() (int64, error) { return inKernel(d) }
 	}
-	c, err := carry(ctx, t, pid)
+	relayed, err := o.slices(ctx, n, t, pid, r)
 	if err != nil {
 		return err
 	}
-	r.Machine, r.Threads, r.Daemon, r.P50, r.P99, r.Late = micro(c.busy), micro(c.threads), micro(c.daemon), micro(t.P50), micro(t.P99), micro(t.Late)
-	r.Sent, r.Received, r.All = int(t.Sent.Load()), int(t.Received.Load()), int(t.Warmup+t.Sent.Load())
+	r.Sent, r.Received, r.All, r.Late = int(t.Sent.Load()), int(t.Received.Load()), int(t.Warmup)+relayed, micro(t.Late)
 	r.InKernel, err = kernel()
 	return err
+}
+
+// pairs is what the pairs of slices say.
+func (r *labRun) pairs() string {
+	var m, t []float64
+	for _, p := range r.Above {
+		m, t = append(m, p.Machine), append(t, p.Threads)
+	}
+	return fmt.Sprintf("machine %s, threads %s, daemon %.2f; p50 %.1f and %.1f, p99 %.1f and %.1f", spread(m, 2), spread(t, 2), r.Daemon,
+		r.Relay.P50, r.Reflect.P50, r.Relay.P99, r.Reflect.P99)
 }
 
 // secure gives the callees a key, and returns it as SDP has it; "" for plain media.

@@ -78,7 +78,7 @@ func lines(list ...string) error {
 	return nil
 }
 
-// reflect bounces all UDP at both of the relay's interfaces, as the cheapest relay would: addresses and ports change
+// reflect bounces all UDP at both of the relay's interfaces before any relay sees it, as the cheapest relay would: addresses and ports change
 // places. What that costs is the cost of making packets, of the cables and of receiving.
 func (l *labNet) reflect() (undo func(), err error) {
 	prog, err := ebpf.NewProgram(&ebpf.ProgramSpec{Type: ebpf.SchedCLS, AttachType: ebpf.AttachTCXIngress, License: "GPL", Instructions: bounce()})
@@ -95,7 +95,7 @@ func (l *labNet) reflect() (undo func(), err error) {
 		index, err := interfaceIndex(name)
 		if err == nil {
 			var at link.Link
-			if at, err = link.AttachTCX(link.TCXOptions{Interface: index, Program: prog, Attach: ebpf.AttachTCXIngress}); err == nil {
+			if at, err = link.AttachTCX(link.TCXOptions{Interface: index, Program: prog, Attach: ebpf.AttachTCXIngress, Anchor: link.Head()}); err == nil {
 				undos = append(undos, at.Close)
 			}
 		}

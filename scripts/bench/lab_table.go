@@ -35,25 +35,38 @@ func (d *labData) series(c labCase, subject string, value func(*labRun) float64)
 	return v
 }
 
-// above is a value less what the reflection of the same round has; a negative one is noise.
-func (d *labData) above(c labCase, subject string, value func(*labRun) float64) []float64 {
-	v, base := d.series(c, subject, value), d.series(c, subjectReflect, value)
-	v = v[:min(len(v), len(base))]
-	for i := range v {
-		v[i] = max(v[i]-base[i], 0)
+// above is how much more a relay takes than reflection in the same run; less than nothing is noise.
+func (d *labData) above(c labCase, subject string, value func(*labCost) float64) []float64 {
+	return d.series(c, subject, func(r *labRun) float64 { return max(value(r.above()), 0) })
+}
+
+// above is what the relay takes above reflection: of costs the median of the pairs.
+func (r *labRun) above() *labCost {
+	a := labCost{P50: r.Relay.P50 - r.Reflect.P50, P99: r.Relay.P99 - r.Reflect.P99}
+	var m, t []float64
+	for _, p := range r.Above {
+		m, t = append(m, p.Machine), append(t, p.Threads)
 	}
-	return v
+	if len(m) > 0 {
+		a.Machine, a.Threads = median(m), median(t)
+	}
+	return &a
 }
 
 var (
-	machine = func(r *labRun) float64 { return r.Machine }
-	threads = func(r *labRun) float64 { return r.Threads }
+	machine = func(c *labCost) float64 { return c.Machine }
+	threads = func(c *labCost) float64 { return c.Threads }
+	p50     = func(c *labCost) float64 { return c.P50 }
+	p99     = func(c *labCost) float64 { return c.P99 }
 	relay   = func(r *labRun) float64 { return r.Daemon }
-	p50     = func(r *labRun) float64 { return r.P50 }
-	p99     = func(r *labRun) float64 { return r.P99 }
 	lost    = func(r *labRun) float64 { return float64(r.Sent - r.Received) }
 	share   = func(r *labRun) float64 { return 100 * float64(r.InKernel) / float64(cmp.Or(r.All, 1)) }
 )
+
+// whole is a cost of a run with the relay.
+func whole(value func(*labCost) float64) func(*labRun) float64 {
+	return func(r *labRun) float64 { return value(&r.Relay) }
+}
 
 // ratios are ours to the peer's of the same round. A peer that costs nothing gives none.
 func ratios(ours, peer []float64) (v []float64) {
@@ -71,12 +84,20 @@ func (d *labData) table(w io.Writer) bool {
 	if d.BusyBefore > 0.05 {
 		fmt.Fprintf(w, "NOT ALONE: others used %.0f %% of the machine before the first round; the columns of the machine tell nothing.\n\n", 100*d.BusyBefore)
 	}
-	fmt.Fprintf(w, "| load | relay | machine per packet | above reflect | threads | above reflect | daemon | p50 | p99 | lost |\n|---|---|---|---|---|---|---|---|---|---|\n")
+	fmt.Fprintf(w, "| load | relay | machine per packet | above reflect | threads | above reflect | daemon | p50 | above | p99 | above | lost |\n|---|---|---|---|---|---|---|---|---|---|---|---|\n")
 	for _, c := range d.cases() {
-		for _, s := range subjects {
-			fmt.Fprintf(w, "| %s | %s | %s | %s | %s | %s | %s | %s | %s | %s |\n", c, s,
-				spread(d.series(c, s, machine), 1), spread(d.above(c, s, machine), 2),
-				spread(d.series(c, s, threads), 1), spread(d.above(c, s, threads), 2), spread(d.series(c, s, relay), 1), spread(d.series(c, s, p50), 0), spread(d.series(c, s, p99), 0), spread(d.series(c, s, lost), 0))
+		for _, s := range append([]string{subjectReflect}, subjects...) {
+			if len(d.series(c, s, lost)) == 0 {
+				continue
+			}
+			fmt.Fprintf(w, "| %s | %s |", c, s)
+			for i, f := range []func(*labCost) float64{machine, threads, p50, p99} {
+				fmt.Fprintf(w, " %s | %s |", spread(d.series(c, s, whole(f)), 1), spread(d.series(c, s, func(r *labRun) float64 { return f(r.above()) }), 2))
+				if i == 1 {
+					fmt.Fprintf(w, " %s |", spread(d.series(c, s, relay), 2))
+				}
+			}
+			fmt.Fprintf(w, " %s |\n", spread(d.series(c, s, lost), 0))
 		}
 	}
 	fmt.Fprintf(w, "\n| load | figure | ours / peer | limit |\n|---|---|---|---|\n")

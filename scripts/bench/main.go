@@ -27,7 +27,9 @@ type options struct {
 	rounds, calls, setups  int
 	parallel               int
 	warm, measure, burst   time.Duration
-	check                  bool
+	slice                  time.Duration
+	check, same            bool
+	crowd                  float64
 
 	rates, bursts, media, relays, picture, from string
 }
@@ -49,12 +51,15 @@ func main() {
 	flag.DurationVar(&o.measure, "measure", 10*time.Second, "media while measuring")
 	flag.DurationVar(&o.burst, "burst", 200*time.Microsecond, "the sender's tick; the calls are spread over the ticks of 20 ms")
 	flag.BoolVar(&o.check, "check", false, "exit 1 where a limit is exceeded")
+	flag.DurationVar(&o.slice, "slice", 160*time.Millisecond, "media between two changes of relay and reflection in the lab")
+	flag.Float64Var(&o.crowd, "crowd", 0.02, "share of the machine in the hands of others at which a pair of slices is measured again")
+	flag.BoolVar(&o.same, "same", false, "never reflect in the lab: what its method makes of no difference")
 	flag.StringVar(&o.rates, "rates", "20000,80000", "packets a second of the lab")
 	flag.StringVar(&o.bursts, "bursts", "200us,1ms", "the sender's ticks in the lab")
 	flag.StringVar(&o.media, "media", "plain,srtp", "media of the lab")
-	flag.StringVar(&o.relays, "relays", strings.Join(subjects, ","), "relays of the lab; what is above reflect needs that too")
+	flag.StringVar(&o.relays, "relays", strings.Join(subjects, ","), "relays of the lab; reflect is one too, which costs nothing")
 	flag.StringVar(&o.picture, "picture", "", "draw what the lab has recorded into this SVG `file`")
-	flag.StringVar(&o.from, "from", "", "draw what was recorded in this JSON `file`, and measure nothing")
+	flag.StringVar(&o.from, "from", "", "draw or tell what was recorded in these JSON `files`, and measure nothing")
 	flag.Parse()
 	ok, err := o.run(ctx, os.Stdout)
 	if err != nil {
@@ -92,7 +97,7 @@ type result map[string]float64
 
 func (o options) run(ctx context.Context, w io.Writer) (ok bool, err error) {
 	if o.from != "" {
-		return true, drawFile(o.from, o.picture)
+		return true, o.again(w)
 	}
 	dir, err := os.MkdirTemp("", "bench-")
 	if err != nil {

@@ -3,26 +3,46 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"io"
 	"math"
 	"os"
 	"strings"
 )
 
-// drawFile draws what a run of the lab has recorded.
-func drawFile(from, to string) error {
-	b, err := os.ReadFile(from)
-	if err != nil {
-		return err
+// again draws or tells what runs of the lab have recorded, and writes it as one where that is asked for. Each load and relay
+// has its rounds in the order of the files.
+func (o options) again(w io.Writer) error {
+	var all labData
+	rounds := map[string]int{}
+	for from := range strings.SplitSeq(o.from, ",") {
+		b, err := os.ReadFile(from)
+		if err != nil {
+			return err
+		}
+		var d labData
+		if err := json.Unmarshal(b, &d); err != nil {
+			return fmt.Errorf("%s: %w", from, err)
+		}
+		d.BusyBefore = max(d.BusyBefore, all.BusyBefore)
+		runs := all.Runs
+		for _, r := range d.Runs {
+			key := fmt.Sprint(r.Rate, r.Burst, r.Media, r.Subject)
+			rounds[key]++
+			r.Round = rounds[key]
+			runs = append(runs, r)
+		}
+		all, all.Runs = d, runs
 	}
-	var d labData
-	if err := json.Unmarshal(b, &d); err != nil {
-		return fmt.Errorf("%s: %w", from, err)
+	if o.json != "" {
+		if err := all.write(o.json); err != nil {
+			return err
+		}
 	}
-	if to == "" {
-		d.table(os.Stdout)
+	if o.picture == "" {
+		all.table(w)
 		return nil
 	}
-	return draw(&d, to)
+	return draw(&all, o.picture)
 }
 
 // bars are the relays shown, and their colours.
@@ -76,7 +96,7 @@ func draw(d *labData, file string) error {
 	lowest, highest := math.Inf(1), 1.0
 	for _, c := range d.cases() {
 		for _, k := range bars {
-			lowest, highest = min(lowest, middle(d.series(c, k.subject, p50))), max(highest, middle(d.series(c, k.subject, p99)))
+			lowest, highest = min(lowest, middle(d.series(c, k.subject, whole(p50)))), max(highest, middle(d.series(c, k.subject, whole(p99))))
 		}
 	}
 	lowest = max(lowest/2, 0.1)
@@ -86,7 +106,7 @@ func draw(d *labData, file string) error {
 	for _, c := range d.cases() {
 		text(left-8, y+2*bar-2, 11, "end", c.String())
 		for _, k := range bars {
-			half, most := middle(d.series(c, k.subject, p50)), middle(d.series(c, k.subject, p99))
+			half, most := middle(d.series(c, k.subject, whole(p50))), middle(d.series(c, k.subject, whole(p99)))
 			fmt.Fprintf(&b, `<rect x="%d" y="%d" width="%d" height="%d" fill="%s" opacity="0.35"/>`+"\n", left, y, scale(most), bar-2, k.colour)
 			fmt.Fprintf(&b, `<rect x="%d" y="%d" width="%d" height="%d" fill="%s"/>`+"\n", left, y, scale(half), bar-2, k.colour)
 			text(left+scale(most)+5, y+bar-3, 10, "start", fmt.Sprintf("%.0f, %.0f", half, most))

@@ -81,11 +81,7 @@ func look(pid int) (c clocks, err error) {
 		}
 	}
 	c.threads = c.daemon
-	pids, err := softirqThreads()
-	if err != nil {
-		return c, err
-	}
-	for _, pid := range append(pids, os.Getpid()) {
+	for _, pid := range append(softirqThreads(), os.Getpid()) {
 		t, err := cpuTime(pid)
 		if err != nil {
 			return c, err

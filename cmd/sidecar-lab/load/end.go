@@ -25,6 +25,7 @@ type End struct {
 	file *os.File
 	conn syscall.RawConn
 	addr netip.AddrPort
+	raw  bool // do not tell Go's scheduler of system calls
 }
 
 // Open opens an end at an IPv4 address, in the network namespace of the calling thread.
@@ -139,7 +140,11 @@ func (e *End) call(trap uintptr, msgs []message, flags uintptr) (n int, err erro
 	}
 	closed := e.conn.Control(func(fd uintptr) {
 		for {
-			r, _, errno := unix.Syscall6(trap, fd, uintptr(unsafe.Pointer(&msgs[0])), uintptr(len(msgs)), flags, 0, 0)
+			system := unix.Syscall6
+			if e.raw {
+				system = unix.RawSyscall6
+			}
+			r, _, errno := system(trap, fd, uintptr(unsafe.Pointer(&msgs[0])), uintptr(len(msgs)), flags, 0, 0)
 			if errno == unix.EINTR {
 				continue
 			}

@@ -15,6 +15,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 
@@ -40,16 +41,48 @@ type Traffic struct {
 	Calls            []Call
 	Warm, Measure    time.Duration // packets of the warm-up are not counted
 	Burst            time.Duration // the calls are spread over bursts this far apart in each 20 ms
-	Clock            func() error  // called when the warm-up is over, beside the sending, and when all is sent; may be nil
+	// Pinned threads stay on one processor, and Go's scheduler, which wakes others for each system call that lasts, knows
+	// nothing of theirs: GOMAXPROCS must have room for three. What both cost changes more than what is measured.
+	Pinned bool
+	Clock  func() error // called when the warm-up is over, beside the sending, and when all is sent; may be nil
 
 	Sent, Received atomic.Uint64 // may be read meanwhile
 	Warmup         uint64        // packets sent before those
 	Late           time.Duration // how far the sender fell behind its clock at worst
 	P50, P99       time.Duration // from just before the send call to the kernel's receive time stamp
 
+	took           [2][]sample    // by end
 	first, packets int            // those before first are warm-up
 	last           atomic.Int64   // what comes later is lost, in ns since 1970; 0: not yet known
 	sentAt         []atomic.Int64 // by slot, in ns since 1970: a protected payload could not carry it
+}
+
+// sample is what one packet took.
+type sample struct {
+	sent int64 // ns since 1970
+	took time.Duration
+}
+
+// Span is a while.
+type Span struct{ From, To time.Time }
+
+// Latency is P50 and P99 of the packets that were sent in the spans. For afterwards.
+func (t *Traffic) Latency(spans ...Span) (p50, p99 time.Duration) {
+	var all []time.Duration
+	for _, list := range t.took {
+		for _, s := range list {
+			if len(spans) == 0 || slices.ContainsFunc(spans, func(w Span) bool {
+				return w.From.UnixNano() <= s.sent && s.sent < w.To.UnixNano()
+			}) {
+				all = append(all, s.took)
+			}
+		}
+	}
+	if len(all) == 0 {
+		return 0, 0
+	}
+	slices.Sort(all)
+	return all[len(all)/2], all[len(all)*99/100]
 }
 
 // New opens both ends at an IPv4 address.
@@ -88,20 +121,60 @@ func (t *Traffic) Run(ctx context.Context) error {
 	t.first, t.packets = int(t.Warm/ptime), int((t.Warm+t.Measure)/ptime)
 	t.sentAt = make([]atomic.Int64, t.slot(2, 0, 0))
 	ends := [2]*End{t.Callers, t.Callees}
-	var latencies [2][]time.Duration
+	t.Callers.raw, t.Callees.raw = t.Pinned, t.Pinned
 	var failed [2]error
 	var receivers sync.WaitGroup
 	for k, e := range ends {
-		receivers.Go(func() { latencies[k], failed[k] = t.receive(e) })
+		receivers.Go(func() {
+			if failed[k] = t.pin(); failed[k] == nil {
+				t.took[k], failed[k] = t.receive(e)
+			}
+		})
 	}
-	err := t.send(ctx, ends)
+	var err error
+	if sender := make(chan error); t.Pinned {
+		go func() { sender <- errors.Join(t.pin(), t.send(ctx, ends)) }()
+		err = <-sender
+	} else {
+		err = t.send(ctx, ends)
+	}
 	t.last.Store(time.Now().Add(500 * time.Millisecond).UnixNano())
 	receivers.Wait()
-	if all := slices.Concat(latencies[:]...); len(all) > 0 {
-		slices.Sort(all)
-		t.P50, t.P99 = all[len(all)/2], all[len(all)*99/100]
-	}
+	t.P50, t.P99 = t.Latency()
 	return errors.Join(err, failed[0], failed[1])
+}
+
+// pin keeps the goroutine, and so its thread, on one processor for good.
+func (t *Traffic) pin() error {
+	if !t.Pinned {
+		return nil
+	}
+	var all, one unix.CPUSet
+	runtime.LockOSThread()
+	var preempt unix.Sigset_t // the signal of Go's scheduler would cut each sleep short
+	preempt.Val[0] = 1 << (unix.SIGURG - 1)
+	if err := unix.PthreadSigmask(unix.SIG_BLOCK, &preempt, nil); err != nil {
+		return err
+	}
+	if err := unix.SchedGetaffinity(0, &all); err != nil {
+		return err
+	}
+	for i := range 8 * len(all) * int(unsafe.Sizeof(all[0])) {
+		if all.IsSet(i) {
+			one.Set(i)
+			break
+		}
+	}
+	return unix.SchedSetaffinity(0, &one)
+}
+
+func (t *Traffic) sleep(d time.Duration) {
+	ts := unix.NsecToTimespec(int64(d))
+	if t.Pinned {
+		_, _, _ = unix.RawSyscall(unix.SYS_NANOSLEEP, uintptr(unsafe.Pointer(&ts)), 0, 0)
+		return
+	}
+	_ = unix.Nanosleep(&ts, nil)
 }
 
 // send paces the packets. It locks its thread and sleeps to absolute times, so that the load is the same whatever the relay
@@ -136,8 +209,7 @@ func (t *Traffic) send(ctx context.Context, ends [2]*End) error {
 		for i := range bursts {
 			due := begin.Add(time.Duration(n)*ptime + time.Duration(i)*t.Burst)
 			if wait := time.Until(due); wait > 0 {
-				ts := unix.NsecToTimespec(int64(wait))
-				_ = unix.Nanosleep(&ts, nil) // an interrupted sleep is a short one
+				t.sleep(wait) // an interrupted sleep is a short one
 			} else {
 				t.Late = max(t.Late, -wait)
 			}
@@ -187,18 +259,18 @@ func (t *Traffic) burst(e *End, msgs *letters, direction, n, from, to int) error
 }
 
 // receive counts until all is there or the time that follows the last packet is over. What stands in the header is enough
-// to tell a packet, so that it need not be decrypted.
-func (t *Traffic) receive(e *End) (latencies []time.Duration, err error) {
-	want := len(t.Calls) * (t.packets - t.first)
-	latencies = make([]time.Duration, 0, want)
+// to tell a packet, so that it need not be decrypted, and either end takes what the other has sent: it may be bounced.
+func (t *Traffic) receive(e *End) (took []sample, err error) {
+	all := 2 * len(t.Calls) * (t.packets - t.first)
+	took = make([]sample, 0, all) // pages that are not needed are never there
 	msgs := newLetters(batch, 2048)
-	for want > 0 {
+	for int(t.Received.Load()) < all {
 		read, err := e.receive(msgs)
 		if errors.Is(err, net.ErrClosed) {
-			return latencies, nil
+			return took, nil
 		}
 		if err != nil {
-			return latencies, err
+			return took, err
 		}
 		count := 0
 		for i := range read {
@@ -213,19 +285,18 @@ func (t *Traffic) receive(e *End) (latencies []time.Duration, err error) {
 			}
 			count++
 			if at, ok := msgs.stamp(i); ok {
-				latencies = append(latencies, time.Duration(at-t.sentAt[t.slot(direction, n, call)].Load()))
+				sent := t.sentAt[t.slot(direction, n, call)].Load()
+				took = append(took, sample{sent, time.Duration(at - sent)})
 			}
 		}
 		t.Received.Add(uint64(count))
-		want -= count
 		if read == batch {
 			continue
 		}
 		if last := t.last.Load(); last != 0 && time.Now().UnixNano() > last {
 			break
 		}
-		ts := unix.NsecToTimespec(int64(gather))
-		_ = unix.Nanosleep(&ts, nil)
+		t.sleep(gather)
 	}
-	return latencies, nil
+	return took, nil
 }

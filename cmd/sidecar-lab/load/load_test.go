@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"net/netip"
+	"runtime"
 	"testing"
 	"time"
 
@@ -46,6 +47,16 @@ func TestRun(t *testing.T) {
 				}
 			}
 		}},
+		{"pinned", func(tr *Traffic) {
+			was := runtime.GOMAXPROCS(8)
+			t.Cleanup(func() { runtime.GOMAXPROCS(was) })
+			tr.Pinned = true
+		}},
+		{"bounced", func(tr *Traffic) {
+			for i := range tr.Calls {
+				tr.Calls[i] = Call{ToCallee: tr.Callers.Addr(), ToCaller: tr.Callees.Addr()}
+			}
+		}},
 		{"others send too", func(tr *Traffic) {
 			for _, junk := range [][]byte{{0x80}, make([]byte, packetLen), append([]byte{0x80}, make([]byte, packetLen)...)} {
 				l := newLetters(1, 0)
@@ -58,7 +69,7 @@ func TestRun(t *testing.T) {
 		}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			tr := open(t, 30)
+			tr, begin := open(t, 30), time.Now()
 			tt.change(tr)
 			looks := 0
 			tr.Clock = func() error { looks++; return nil }
@@ -73,6 +84,12 @@ func TestRun(t *testing.T) {
 			}
 			if tr.P50 <= 0 || tr.P99 < tr.P50 || tr.P99 > 5*time.Second {
 				t.Errorf("latency %v, %v", tr.P50, tr.P99)
+			}
+			if p50, p99 := tr.Latency(Span{begin, time.Now()}); p50 != tr.P50 || p99 != tr.P99 {
+				t.Errorf("latency of all the time %v, %v, want %v, %v", p50, p99, tr.P50, tr.P99)
+			}
+			if p50, p99 := tr.Latency(Span{begin.Add(-time.Hour), begin}); p50 != 0 || p99 != 0 {
+				t.Errorf("latency before the beginning %v, %v", p50, p99)
 			}
 			if looks != 2 {
 				t.Errorf("looked at the clocks %d times, want 2", looks)
