@@ -83,6 +83,10 @@ func draw(d *labData, file string) error {
 		text(left-8, y+2*bar-2, 11, "end", c.String())
 		for _, k := range bars {
 			v := middle(d.above(c, k.subject, threads))
+			if len(d.series(c, k.subject, lost)) == 0 { // not measured
+				y += bar
+				continue
+			}
 			width := int(panel * v / max(longest, 1e-9))
 			fmt.Fprintf(&b, `<rect x="%d" y="%d" width="%d" height="%d" fill="%s"/>`+"\n", left, y, max(width, 1), bar-2, k.colour)
 			text(left+max(width, 1)+5, y+bar-3, 10, "start", fmt.Sprintf("%.2f", v))
@@ -96,6 +100,9 @@ func draw(d *labData, file string) error {
 	lowest, highest := math.Inf(1), 1.0
 	for _, c := range d.cases() {
 		for _, k := range bars {
+			if len(d.series(c, k.subject, lost)) == 0 {
+				continue
+			}
 			lowest, highest = min(lowest, middle(d.series(c, k.subject, whole(p50)))), max(highest, middle(d.series(c, k.subject, whole(p99))))
 		}
 	}
@@ -106,6 +113,10 @@ func draw(d *labData, file string) error {
 	for _, c := range d.cases() {
 		text(left-8, y+2*bar-2, 11, "end", c.String())
 		for _, k := range bars {
+			if len(d.series(c, k.subject, lost)) == 0 {
+				y += bar
+				continue
+			}
 			half, most := middle(d.series(c, k.subject, whole(p50))), middle(d.series(c, k.subject, whole(p99)))
 			fmt.Fprintf(&b, `<rect x="%d" y="%d" width="%d" height="%d" fill="%s" opacity="0.35"/>`+"\n", left, y, scale(most), bar-2, k.colour)
 			fmt.Fprintf(&b, `<rect x="%d" y="%d" width="%d" height="%d" fill="%s"/>`+"\n", left, y, scale(half), bar-2, k.colour)
