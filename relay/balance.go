@@ -12,7 +12,7 @@ const (
 )
 
 // What Pack goes by, in shares of a worker's time outside of its wait. A packet waits for those before it, so a worker is full
-// before it has no time left. At 80,000 packets a second, where one has 0.4 to 0.6 to do, it takes a quarter less of the
+// before it has no time left. At 80,000 packets a second, where one has 0.4 to 0.6 to do, it takes a fifth less of the
 // processors' time than two, and in real time its slowest hundredth of the packets is as fast.
 const (
 	full   = 0.75 // who is above this shares with another
