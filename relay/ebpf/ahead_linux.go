@@ -4,8 +4,6 @@ package ebpf
 
 import (
 	"crypto/aes"
-	"crypto/cipher"
-	"encoding/binary"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -45,8 +43,7 @@ type aheads struct {
 type ring struct {
 	id, gen uint32
 	at      int // in aheads.used
-	block   cipher.Block
-	hi, lo  uint64            // the counter block of index 0
+	stream  *srtp.KeyStream
 	last    uint64            // rtpAhead.Last as it was dealt with
 	made    [stretches]uint64 // the index that was made last, plus 1
 }
@@ -102,23 +99,16 @@ func (a *aheads) acquire(p srtp.Params, ssrc, gen uint32) (*ring, error) {
 	if !encrypts(p) {
 		return nil, nil
 	}
-	keys, err := p.SessionKeys()
+	stream, err := p.KeyStream(ssrc)
 	if err != nil {
 		return nil, err
 	}
-	block, err := aes.NewCipher(keys.RTPKey)
-	if err != nil {
-		return nil, err
-	}
-	var salt [aes.BlockSize]byte
-	copy(salt[:14], keys.RTPSalt)
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if len(a.free) == 0 {
 		return nil, nil
 	}
-	r := &ring{id: a.free[len(a.free)-1], gen: gen, at: len(a.used), block: block,
-		hi: binary.BigEndian.Uint64(salt[:]) ^ uint64(ssrc), lo: binary.BigEndian.Uint64(salt[8:])}
+	r := &ring{id: a.free[len(a.free)-1], gen: gen, at: len(a.used), stream: stream}
 	r.last = atomic.LoadUint64(&a.rings[r.id].Last)
 	a.free = a.free[:len(a.free)-1]
 	a.used = append(a.used, r)
@@ -183,14 +173,8 @@ func (r *ring) fill(a *rtpAhead) {
 		if !claim(&s.Tag) {
 			continue
 		}
-		lo := r.lo ^ index<<16
 		key := (*[aheadBlocks * aes.BlockSize]byte)(unsafe.Pointer(&s.Key))
-		for j := range blocks {
-			k := key[j*aes.BlockSize:][:aes.BlockSize]
-			binary.BigEndian.PutUint64(k, r.hi)
-			binary.BigEndian.PutUint64(k[8:], lo|uint64(j))
-			r.block.Encrypt(k, k)
-		}
+		r.stream.Make(key[:blocks*aes.BlockSize], index)
 		s.Blocks = uint32(blocks)
 		r.made[i] = index + 1
 		tags[i] = uint64(r.gen)<<32 | uint64(uint32(index))

@@ -5,6 +5,7 @@ import (
 	"crypto/cipher"
 	"crypto/subtle"
 	"encoding/binary"
+	"errors"
 )
 
 // chunk is how much key stream is made before it is applied: a voice packet at once, a video packet in five steps.
@@ -29,12 +30,52 @@ func newKeyStream(c Cipher, key, salt []byte) (keyStream, error) {
 		return nil, err
 	}
 	if c == AESCM {
-		if fast := fastCounterMode(key, salt); fast != nil {
-			return fast, nil
-		}
-		return newCounterMode(block, salt), nil
+		return newCounters(block, key, salt), nil
 	}
 	return newF8Mode(block, key, salt)
+}
+
+// counters is AES-CM.
+type counters interface {
+	keyStream
+	// apply transforms b, which begins with block 0 of the packet with that SSRC and index.
+	apply(b []byte, ssrc uint32, index uint64)
+}
+
+func newCounters(block cipher.Block, key, salt []byte) counters {
+	if fast := fastCounterMode(key, salt); fast != nil {
+		return fast
+	}
+	return newCounterMode(block, salt)
+}
+
+// KeyStream is what AES-CM encrypts and decrypts the RTP packets of one SSRC with. It depends on nothing else of a packet than
+// its index, so it can be made ahead.
+type KeyStream struct {
+	counters counters
+	ssrc     uint32
+}
+
+// KeyStream is that of an SSRC under p, whose suite has to be AES-CM.
+func (p Params) KeyStream(ssrc uint32) (*KeyStream, error) {
+	if p.Suite == nil || p.Suite.Cipher != AESCM {
+		return nil, errors.New("srtp: key stream is for AES-CM")
+	}
+	keys, err := p.SessionKeys()
+	if err != nil {
+		return nil, err
+	}
+	block, err := aes.NewCipher(keys.RTPKey)
+	if err != nil {
+		return nil, err
+	}
+	return &KeyStream{newCounters(block, keys.RTPKey, keys.RTPSalt), ssrc}, nil
+}
+
+// Make fills dst with the beginning of the key stream of a packet. Not for several goroutines at once.
+func (k *KeyStream) Make(dst []byte, index uint64) {
+	clear(dst)
+	k.counters.apply(dst, k.ssrc, index)
 }
 
 // counterMode is AES-CM. It does without cipher.NewCTR, which allocates 512 bytes for each packet and is slower for

@@ -17,7 +17,7 @@ type counterModeNI struct {
 }
 
 // fastCounterMode is nil where the processor has no AES.
-func fastCounterMode(key, salt []byte) keyStream {
+func fastCounterMode(key, salt []byte) counters {
 	if !cpu.X86.HasAES {
 		return nil
 	}

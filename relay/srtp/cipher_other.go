@@ -2,4 +2,4 @@
 
 package srtp
 
-func fastCounterMode(key, salt []byte) keyStream { return nil }
+func fastCounterMode(key, salt []byte) counters { return nil }

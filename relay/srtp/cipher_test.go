@@ -42,3 +42,35 @@ func TestFastCounterMode(t *testing.T) {
 		}
 	}
 }
+
+// TestKeyStream compares key stream made ahead with what packets are encrypted with.
+func TestKeyStream(t *testing.T) {
+	for _, suite := range []string{"AES_CM_128_HMAC_SHA1_80", "AES_256_CM_HMAC_SHA1_32"} {
+		params := mustParams(t, suite)
+		c, err := New(params)
+		if err != nil {
+			t.Fatal(err)
+		}
+		stream, err := params.KeyStream(7)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for n := range 300 {
+			zeros := append(rtpPacket(7, uint16(n), 0)[:12], make([]byte, n)...)
+			got, err := c.ProtectRTP(append(make([]byte, 0, len(zeros)+MaxOverhead), zeros...))
+			if err != nil {
+				t.Fatal(err)
+			}
+			want := bytes.Repeat([]byte{1}, n)
+			stream.Make(want, uint64(n))
+			if !bytes.Equal(got[12:12+n], want) {
+				t.Fatalf("%s, packet %d: %x is encrypted with %x", suite, n, got[12:12+n], want)
+			}
+		}
+	}
+	for _, suite := range []string{"AEAD_AES_128_GCM", "F8_128_HMAC_SHA1_80", "NULL_HMAC_SHA1_80"} {
+		if _, err := mustParams(t, suite).KeyStream(7); err == nil {
+			t.Errorf("%s has key stream", suite)
+		}
+	}
+}
