@@ -23,6 +23,18 @@ import (
 	"rtpsidecar/relay/srtp"
 )
 
+// neighboursKnown reports whether all receivers can be sent to without a look-up.
+func (t *kernelTable) neighboursKnown() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, p := range t.paths.byID {
+		if p.value.Kind != pathLink {
+			return false
+		}
+	}
+	return true
+}
+
 // TestFanOut sends one stream to receivers of every kind.
 func TestFanOut(t *testing.T) {
 	l := newLab(t, "direct", false)
@@ -67,16 +79,7 @@ func TestFanOut(t *testing.T) {
 		}
 	}
 	kt := table.(*kernelTable)
-	eventually(t, "all neighbours are known", func() bool {
-		kt.mu.Lock()
-		defer kt.mu.Unlock()
-		for _, p := range kt.paths.byID {
-			if p.value.Kind != pathLink {
-				return false
-			}
-		}
-		return true
-	})
+	eventually(t, "all neighbours are known", kt.neighboursKnown)
 	ctx, err := resume(in, testSSRC, begun(99))
 	if err != nil {
 		t.Fatal(err)

@@ -60,16 +60,7 @@ func TestXDP(t *testing.T) {
 					at.links = at.links[:1]
 				}
 				kt.mu.Unlock()
-				eventually(t, "neighbours are known", func() bool {
-					kt.mu.Lock()
-					defer kt.mu.Unlock()
-					for _, p := range kt.paths.byID {
-						if p.value.Kind != pathLink {
-							return false
-						}
-					}
-					return true
-				})
+				eventually(t, "neighbours are known", kt.neighboursKnown)
 				c.talk(t, 100, 50, 160)
 			})
 		}
