@@ -336,6 +336,29 @@ func TestCapabilities(t *testing.T) {
 	}
 }
 
+func TestLacks(t *testing.T) {
+	verifier := errors.New("R1 type=scalar expected=ctx")
+	for _, tt := range []struct {
+		name        string
+		version     uint32
+		types       bool
+		unsupported bool
+		want        string
+	}{
+		{"an old kernel", 5<<16 | 15<<8 | 100, true, true, "kernel 5.15, needed is 6.1: R1"},
+		{"an old kernel without types", 5<<16 | 15<<8, false, true, "kernel 5.15, needed is 6.1: R1"},
+		{"a kernel without types", 6<<16 | 6<<8, false, true, "without CONFIG_DEBUG_INFO_BTF: R1"},
+		{"a kernel that should do", minKernel, true, false, "fast path: R1"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			err := lacks(tt.version, tt.types, verifier)
+			if errors.Is(err, ErrUnsupported) != tt.unsupported || !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("got %v", err)
+			}
+		})
+	}
+}
+
 // TestTwoTables has two daemons at the same interfaces.
 func TestTwoTables(t *testing.T) {
 	for _, mode := range []Mode{ModeTCX, ModeClsact} {

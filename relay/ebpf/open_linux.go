@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"strings"
 
 	"github.com/cilium/ebpf"
@@ -161,17 +162,32 @@ func haveTCX() bool {
 
 // explain says what is missing.
 func explain(err error) error {
-	if missing := missingCapabilities(); len(missing) > 0 && (errors.Is(err, unix.EPERM) || errors.Is(err, unix.EACCES)) {
-		return fmt.Errorf("%w; missing: %s: %w", ErrPermission, strings.Join(missing, ", "), err)
-	}
 	if errors.Is(err, ErrUnsupported) {
 		return err
+	}
+	// Which error they lead to is up to the kernel: 6.1 without CAP_PERFMON says EFAULT, of its own verifier's confusion.
+	if missing := missingCapabilities(); len(missing) > 0 {
+		return fmt.Errorf("%w; missing: %s: %w", ErrPermission, strings.Join(missing, ", "), err)
 	}
 	if errors.Is(err, ebpf.ErrNotSupported) {
 		return fmt.Errorf("%w: %w", ErrUnsupported, err)
 	}
-	if v, e := features.LinuxVersionCode(); e == nil && v < minKernel {
-		return unsupported("kernel %d.%d, needed is %d.%d: %v", v>>16, v>>8&0xff, minKernel>>16, minKernel>>8&0xff, err)
+	v, e := features.LinuxVersionCode()
+	if e != nil {
+		v = minKernel
+	}
+	_, e = os.Stat("/sys/kernel/btf/vmlinux")
+	return lacks(v, e == nil, err)
+}
+
+// lacks blames an error of loading on the kernel where that explains it. Without the kernel's types the verifier does not know
+// the packet in functions that it checks on their own.
+func lacks(version uint32, types bool, err error) error {
+	switch {
+	case version < minKernel:
+		return unsupported("kernel %d.%d, needed is %d.%d: %v", version>>16, version>>8&0xff, minKernel>>16, minKernel>>8&0xff, err)
+	case !types:
+		return unsupported("the kernel was built without CONFIG_DEBUG_INFO_BTF: %v", err)
 	}
 	return fmt.Errorf("fast path: %w", err)
 }
