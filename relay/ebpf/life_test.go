@@ -17,6 +17,7 @@ import (
 	"testing"
 
 	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/features"
 	"github.com/cilium/ebpf/link"
 	"golang.org/x/sys/unix"
 
@@ -333,6 +334,20 @@ func TestCapabilities(t *testing.T) {
 		}
 		_ = cmd.Process.Kill() // it may have ended
 		_ = cmd.Wait()
+	}
+}
+
+// TestOldKernel has a kernel before minKernel refused by name; scripts/kernels runs it on one.
+func TestOldKernel(t *testing.T) {
+	if v, err := features.LinuxVersionCode(); err != nil || v >= minKernel {
+		t.Skip("THIS KERNEL IS NEW ENOUGH")
+	}
+	table, err := Open(Config{})
+	if err == nil {
+		t.Fatal("it does not refuse", table.Close())
+	}
+	if !errors.Is(err, ErrUnsupported) || !strings.Contains(err.Error(), "needed is 6.1") {
+		t.Errorf("it says %v", err)
 	}
 }
 

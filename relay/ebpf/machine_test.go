@@ -12,6 +12,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/cilium/ebpf/features"
 	"github.com/vishvananda/netns"
 	"go.uber.org/goleak"
 	"golang.org/x/sys/unix"
@@ -19,9 +20,13 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// needBPF skips where programs may not be loaded or namespaces made; whatever fails after it is a failure.
+// needBPF skips where programs may not be loaded or namespaces made, and on kernels that the programs are not for; whatever fails
+// after it is a failure.
 func needBPF(t testing.TB) {
 	t.Helper()
+	if v, err := features.LinuxVersionCode(); err == nil && v < minKernel {
+		t.Skip("THIS KERNEL IS TOO OLD")
+	}
 	var hdr unix.CapUserHeader
 	var data [2]unix.CapUserData
 	hdr.Version = unix.LINUX_CAPABILITY_VERSION_3

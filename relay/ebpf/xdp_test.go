@@ -40,6 +40,7 @@ func passAll(t testing.TB, ns netns.NsHandle, name string) {
 
 // TestXDP has frames forwarded by native XDP alone.
 func TestXDP(t *testing.T) {
+	needMode(t, ModeTCX) // its link can be closed by itself
 	for _, v6 := range []bool{false, true} {
 		for _, suite := range []string{"", "AES_CM_128_HMAC_SHA1_80"} {
 			t.Run(map[bool]string{false: "IPv4 ", true: "IPv6 "}[v6]+suite, func(t *testing.T) {
