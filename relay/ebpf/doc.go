@@ -47,9 +47,9 @@
 //
 // # What it needs
 //
-// CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN, and kernel 6.1; with 6.6 the attachment ends with the process, however that ends. On older
-// kernels a filter stays behind when the process is killed: it then rests within seconds, and the next Open on that
-// interface removes it. Nothing is pinned. Any number of tables may be at one interface.
+// CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN, and kernel 5.15 with CONFIG_DEBUG_INFO_BTF; with 6.6 the attachment ends with the
+// process, however that ends. On older kernels a filter stays behind when the process is killed: it then rests within seconds,
+// and the next Open on that interface removes it. Nothing is pinned. Any number of tables may be at one interface.
 //
 // Forwarded packets are not seen by netfilter: no input rule and no connection tracking applies to them. Packet capture
 // sees them arrive, and sees them leave.

@@ -12,7 +12,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/cilium/ebpf/features"
 	"github.com/vishvananda/netns"
 	"go.uber.org/goleak"
 	"golang.org/x/sys/unix"
@@ -24,7 +23,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // after it is a failure.
 func needBPF(t testing.TB) {
 	t.Helper()
-	if v, err := features.LinuxVersionCode(); err == nil && v < minKernel {
+	if before(minKernel) {
 		t.Skip("THIS KERNEL IS TOO OLD")
 	}
 	var hdr unix.CapUserHeader
@@ -80,6 +79,9 @@ func needMode(t testing.TB, mode Mode) {
 	t.Helper()
 	if mode == ModeTCX && !haveTCX() {
 		t.Skip("THIS KERNEL HAS NO TCX")
+	}
+	if mode == ModeXDP && before(minXDP) {
+		t.Skip("THIS KERNEL DOES TOO LITTLE XDP")
 	}
 }
 
@@ -150,6 +152,9 @@ func benchTable(t testing.TB, cfg Config) *kernelTable {
 	passAll(t, bench.ns, "v0") // otherwise it has no XDP queue for frames to come by
 	cfg.Interfaces = []string{"absent0"}
 	cfg.eager = true
+	if before(minXDP) {
+		cfg.Mode, hooks = ModeAuto, hooks[:1]
+	}
 	table, err := Open(cfg)
 	if cfg.KernelAES && errors.Is(err, ErrUnsupported) {
 		t.Skip("NOT TESTED HERE: ", err)

@@ -102,6 +102,9 @@ func (t *kernelTable) load(cfg *Config, xdp, clsact bool) error {
 		}
 		load = loadAes
 	}
+	if xdp && before(minXDP) {
+		return unsupported("native XDP: needed is kernel 5.18")
+	}
 	spec, err := load()
 	if err != nil {
 		return err
@@ -192,8 +195,16 @@ func lacks(version uint32, types bool, err error) error {
 	return fmt.Errorf("fast path: %w", err)
 }
 
-// minKernel is what the programs are tested to load on.
-const minKernel = 6<<16 | 1<<8
+const (
+	minKernel = 5<<16 | 15<<8 // what the programs are tested on
+	minXDP    = 5<<16 | 18<<8 // has helpers to read and write frames in fragments
+)
+
+// before reports whether the kernel is known to be older than a version.
+func before(version uint32) bool {
+	v, err := features.LinuxVersionCode()
+	return err == nil && v < version
+}
 
 // missingCapabilities are those that this thread would need.
 func missingCapabilities() []string {

@@ -71,6 +71,7 @@ func TestXDP(t *testing.T) {
 // TestXDPPasses has frames that come by XDP and leave by another interface forwarded by the classifier. What XDP has decided
 // leaves no trace, or the classifier would take these packets for old ones.
 func TestXDPPasses(t *testing.T) {
+	needMode(t, ModeXDP)
 	l := newLab(t, "direct", false)
 	for _, ns := range []netns.NsHandle{l.caller, l.callee} {
 		passAll(t, ns, "r0")
@@ -99,6 +100,7 @@ func TestXDPPasses(t *testing.T) {
 
 // TestNoXDP has interfaces without it served as ever.
 func TestNoXDP(t *testing.T) {
+	needMode(t, ModeXDP)
 	l := newLab(t, "direct", false)
 	var log bytes.Buffer
 	table := openTable(t, Config{Mode: ModeXDP, Log: slog.New(slog.NewTextHandler(&log, nil))})
