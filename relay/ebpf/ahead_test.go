@@ -14,6 +14,7 @@ import (
 // TestAhead has the program find every state that a stretch of key stream can be in. All packets have to come out right,
 // whether it served or not.
 func TestAhead(t *testing.T) {
+	needBPF(t)
 	t.Run("table", func(t *testing.T) { testAhead(t, Config{Mode: ModeXDP, noAhead: true}) })
 	t.Run("kernel", func(t *testing.T) {
 		needKernelAES(t)

@@ -111,6 +111,7 @@ func TestFanOut(t *testing.T) {
 
 // TestLoopback has both ends on this host.
 func TestLoopback(t *testing.T) {
+	needBPF(t)
 	for _, mode := range []Mode{ModeTCX, ModeClsact} {
 		for _, addr := range []string{"127.0.0.1", "::1"} {
 			for _, suite := range []string{"", "AES_CM_128_HMAC_SHA1_80"} {
@@ -183,6 +184,7 @@ func traces(t *testing.T, dev string) string {
 
 // TestLeavesNothing looks for what is left after Close.
 func TestLeavesNothing(t *testing.T) {
+	needBPF(t)
 	for _, mode := range []Mode{ModeTCX, ModeClsact} {
 		t.Run(mode.String(), func(t *testing.T) {
 			needMode(t, mode)

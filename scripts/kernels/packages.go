@@ -120,11 +120,12 @@ func (a *apt) download(ctx context.Context, dir, name string) ([]string, error) 
 	return filepath.Glob(filepath.Join(dir, "*.deb"))
 }
 
-// depends are the packages with these beginnings that a package depends on.
+// depends are the packages with these beginnings that a package depends on, also those that the suite has lost.
 func (a *apt) depends(ctx context.Context, name string, begins ...string) (list []string, err error) {
 	out, err := a.run(ctx, "", "apt-cache", "depends", name)
 	for line := range strings.Lines(out) {
 		on, ok := strings.CutPrefix(strings.TrimSpace(line), "Depends: ")
+		on = strings.Trim(on, "<>")
 		if ok && slices.ContainsFunc(begins, func(b string) bool { return strings.HasPrefix(on, b) }) {
 			list = append(list, on)
 		}
