@@ -15,11 +15,12 @@
 //	go run ./scripts/bench --only lab [--rates 20000,80000] [--bursts 200us,1ms] [--json FILE] [--picture FILE.svg]
 //	go run ./scripts/bench --only lab --rates 80000 --bursts 1ms --media plain --relays ours-kernel,peer --measure 2s
 //	go run ./scripts/bench --only lab --relays reflect,ours-kernel --same      # what the method makes of no difference
-//	go run ./scripts/bench --from FILE[,FILE..] [--picture FILE.svg]           # as rounds of one run
+//	go run ./scripts/bench --from FILE[,FILE..] [--picture FILE.svg] [--check] # all pairs of slices together
 //
 // It measures the reference, ours and ours with --kernel=require in turn, each in slices between which a program at the
 // relay's interfaces bounces the same packets (reflect). What is above that is the relay's: the time that the processors were
-// not idle, which needs a machine that does nothing else, and the run time of all threads that had to do with it.
+// not idle, which needs a machine that does nothing else, and the run time of all threads that had to do with it. Its figures
+// and limits are those of all pairs of slices of all rounds, and of all files, together.
 //
 // CPU time is the run time of the daemon's threads as the scheduler counts it, in nanoseconds;
 // latency is from just before the send call to the kernel's receive time stamp, so the bench's own scheduling has no

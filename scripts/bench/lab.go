@@ -36,7 +36,6 @@ var subjects = []string{subjectKernel, subjectPeer, subjectUser}
 
 // labRun is one measurement. Times are in us.
 type labRun struct {
-	Round          int
 	Rate           int    // packets a second, both directions together
 	Burst          string // the sender's tick
 	Media          string // plain, or srtp: the callee's leg
@@ -64,7 +63,6 @@ type labData struct {
 	Time             string
 	Warm, Measure    string
 	Slice            string
-	BusyBefore       float64 // share of the machine that others used before the first round
 	Runs             []labRun
 }
 
@@ -84,19 +82,16 @@ func (o options) lab(ctx context.Context, w io.Writer, dir, version string) (ok 
 	defer n.close()
 	data := labData{Peer: version, Go: runtime.Version(), Kernel: kernelRelease(), CPUs: runtime.NumCPU(),
 		Time: time.Now().UTC().Format(time.RFC3339), Warm: o.warm.String(), Measure: o.measure.String(), Slice: o.slice.String()}
-	if data.BusyBefore, err = busyShare(2 * time.Second); err != nil {
-		return false, err
-	}
 	for round := range o.rounds {
 		for rate := range strings.SplitSeq(o.rates, ",") {
 			for burst := range strings.SplitSeq(o.bursts, ",") {
 				for media := range strings.SplitSeq(o.media, ",") {
 					for who := range strings.SplitSeq(o.relays, ",") {
-						r := labRun{Round: round + 1, Burst: burst, Media: media, Subject: who}
+						r := labRun{Burst: burst, Media: media, Subject: who}
 						if r.Rate, err = strconv.Atoi(rate); err != nil {
 							return false, err
 						}
-						fmt.Fprintf(os.Stderr, "round %d of %d: %s/s, %s, %s, %s ...\n", r.Round, o.rounds, rate, burst, media, who)
+						fmt.Fprintf(os.Stderr, "round %d of %d: %s/s, %s, %s, %s ...\n", round+1, o.rounds, rate, burst, media, who)
 						if err := o.labRun(ctx, n, &r, filepath.Join(dir, who+".log")); err != nil {
 							return false, fmt.Errorf("%s: %w", who, err)
 						}
@@ -107,16 +102,41 @@ func (o options) lab(ctx context.Context, w io.Writer, dir, version string) (ok 
 			}
 		}
 	}
-	ok = data.table(w)
+	return o.report(w, &data)
+}
+
+// report writes, records and draws what was measured.
+func (o options) report(w io.Writer, d *labData) (ok bool, err error) {
+	ok = d.table(w)
 	if o.json != "" {
-		if err := data.write(o.json); err != nil {
+		if err := d.write(o.json); err != nil {
 			return ok, err
 		}
 	}
 	if o.picture != "" {
-		return ok, draw(&data, o.picture)
+		return ok, draw(d, o.picture)
 	}
 	return ok, nil
+}
+
+// recorded reads what runs of the lab on the same machine have recorded, as one.
+func recorded(files []string) (*labData, error) {
+	all := new(labData)
+	for _, file := range files {
+		b, err := os.ReadFile(file)
+		if err != nil {
+			return nil, err
+		}
+		d, runs := new(labData), all.Runs
+		if err := json.Unmarshal(b, d); err != nil {
+			return nil, fmt.Errorf("%s: %w", file, err)
+		}
+		if len(runs) > 0 && (d.Peer != all.Peer || d.Kernel != all.Kernel || d.CPUs != all.CPUs || d.Slice != all.Slice) {
+			return nil, fmt.Errorf("%s: another reference, kernel, machine or slice than before", file)
+		}
+		all, d.Runs = d, append(runs, d.Runs...)
+	}
+	return all, nil
 }
 
 func (d *labData) write(file string) error {
@@ -125,19 +145,6 @@ func (d *labData) write(file string) error {
 		return err
 	}
 	return os.WriteFile(file, append(b, '\n'), 0o644)
-}
-
-// busyShare is how much of the machine is in use while nothing is measured.
-func busyShare(d time.Duration) (float64, error) {
-	before, err := idleTime()
-	if err != nil {
-		return 0, err
-	}
-	start := time.Now()
-	time.Sleep(d)
-	after, err := idleTime()
-	all := time.Since(start) * time.Duration(runtime.NumCPU())
-	return max(1-float64(after-before)/float64(all), 0), err
 }
 
 func kernelRelease() string {

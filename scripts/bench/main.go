@@ -59,7 +59,7 @@ func main() {
 	flag.StringVar(&o.media, "media", "plain,srtp", "media of the lab")
 	flag.StringVar(&o.relays, "relays", strings.Join(subjects, ","), "relays of the lab; reflect is one too, which costs nothing")
 	flag.StringVar(&o.picture, "picture", "", "draw what the lab has recorded into this SVG `file`")
-	flag.StringVar(&o.from, "from", "", "draw or tell what was recorded in these JSON `files`, and measure nothing")
+	flag.StringVar(&o.from, "from", "", "measure nothing: pool what the lab has recorded in these JSON `files`")
 	flag.Parse()
 	ok, err := o.run(ctx, os.Stdout)
 	if err != nil {
@@ -97,7 +97,11 @@ type result map[string]float64
 
 func (o options) run(ctx context.Context, w io.Writer) (ok bool, err error) {
 	if o.from != "" {
-		return true, o.again(w)
+		d, err := recorded(strings.Split(o.from, ","))
+		if err != nil {
+			return false, err
+		}
+		return o.report(w, d)
 	}
 	dir, err := os.MkdirTemp("", "bench-")
 	if err != nil {
@@ -323,7 +327,7 @@ func (o options) table(w io.Writer, version string) bool {
 
 func median(v []float64) float64 {
 	s := slices.Sorted(slices.Values(v))
-	return s[len(s)/2]
+	return (s[(len(s)-1)/2] + s[len(s)/2]) / 2
 }
 
 func spread(v []float64, digits int) string {

@@ -1,49 +1,11 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
-	"io"
 	"math"
 	"os"
 	"strings"
 )
-
-// again draws or tells what runs of the lab have recorded, and writes it as one where that is asked for. Each load and relay
-// has its rounds in the order of the files.
-func (o options) again(w io.Writer) error {
-	var all labData
-	rounds := map[string]int{}
-	for from := range strings.SplitSeq(o.from, ",") {
-		b, err := os.ReadFile(from)
-		if err != nil {
-			return err
-		}
-		var d labData
-		if err := json.Unmarshal(b, &d); err != nil {
-			return fmt.Errorf("%s: %w", from, err)
-		}
-		d.BusyBefore = max(d.BusyBefore, all.BusyBefore)
-		runs := all.Runs
-		for _, r := range d.Runs {
-			key := fmt.Sprint(r.Rate, r.Burst, r.Media, r.Subject)
-			rounds[key]++
-			r.Round = rounds[key]
-			runs = append(runs, r)
-		}
-		all, all.Runs = d, runs
-	}
-	if o.json != "" {
-		if err := all.write(o.json); err != nil {
-			return err
-		}
-	}
-	if o.picture == "" {
-		all.table(w)
-		return nil
-	}
-	return draw(&all, o.picture)
-}
 
 // bars are the relays shown, and their colours.
 var bars = []struct{ subject, label, colour string }{
@@ -75,14 +37,14 @@ func draw(d *labData, file string) error {
 	longest := 0.0
 	for _, c := range d.cases() {
 		for _, k := range bars {
-			longest = max(longest, middle(d.above(c, k.subject, threads)))
+			longest = max(longest, d.drawn(c, k.subject))
 		}
 	}
 	y += 12
 	for _, c := range d.cases() {
 		text(left-8, y+2*bar-2, 11, "end", c.String())
 		for _, k := range bars {
-			v := middle(d.above(c, k.subject, threads))
+			v := d.drawn(c, k.subject)
 			if len(d.series(c, k.subject, lost)) == 0 { // not measured
 				y += bar
 				continue
@@ -103,7 +65,7 @@ func draw(d *labData, file string) error {
 			if len(d.series(c, k.subject, lost)) == 0 {
 				continue
 			}
-			lowest, highest = min(lowest, middle(d.series(c, k.subject, whole(p50)))), max(highest, middle(d.series(c, k.subject, whole(p99))))
+			lowest, highest = min(lowest, mean(d.series(c, k.subject, whole(p50)))), max(highest, mean(d.series(c, k.subject, whole(p99))))
 		}
 	}
 	lowest = max(lowest/2, 0.1)
@@ -117,7 +79,7 @@ func draw(d *labData, file string) error {
 				y += bar
 				continue
 			}
-			half, most := middle(d.series(c, k.subject, whole(p50))), middle(d.series(c, k.subject, whole(p99)))
+			half, most := mean(d.series(c, k.subject, whole(p50))), mean(d.series(c, k.subject, whole(p99)))
 			fmt.Fprintf(&b, `<rect x="%d" y="%d" width="%d" height="%d" fill="%s" opacity="0.35"/>`+"\n", left, y, scale(most), bar-2, k.colour)
 			fmt.Fprintf(&b, `<rect x="%d" y="%d" width="%d" height="%d" fill="%s"/>`+"\n", left, y, scale(half), bar-2, k.colour)
 			text(left+scale(most)+5, y+bar-3, 10, "start", fmt.Sprintf("%.0f, %.0f", half, most))
@@ -132,17 +94,20 @@ func draw(d *labData, file string) error {
 	return os.WriteFile(file, []byte(svg), 0o644)
 }
 
-// middle is the median; 0 of none.
-func middle(v []float64) float64 {
-	if len(v) == 0 {
-		return 0
+// drawn is the CPU time that is drawn; less than nothing is noise.
+func (d *labData) drawn(c labCase, subject string) float64 {
+	if v := d.pairs(c, subject, threads); len(v) > 0 {
+		return max(median(v), 0)
 	}
-	return median(v)
+	return 0
 }
 
+// rounds is how often each load was measured.
 func (d *labData) rounds() (n int) {
-	for _, r := range d.Runs {
-		n = max(n, r.Round)
+	for _, c := range d.cases() {
+		for _, k := range bars {
+			n = max(n, len(d.series(c, k.subject, lost)))
+		}
 	}
 	return n
 }
