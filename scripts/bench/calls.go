@@ -35,14 +35,22 @@ func message(command, id string, keys ...string) *ng.Dict {
 }
 
 // setUp makes one call between a caller and a callee with these media addresses. With crypto, in SDP's form, the callee
-// has SRTP, under this key of its own.
-func setUp(d *daemon.Daemon, id string, caller, callee netip.AddrPort, crypto string) (c load.Call, err error) {
+// has SRTP, under this key of its own. Muxed RTP and RTCP share ports.
+func setUp(d *daemon.Daemon, id string, caller, callee netip.AddrPort, crypto string, muxed bool) (c load.Call, err error) {
 	keys := []string{"from-tag", "caller", "ICE", "remove"}
 	var toCallee []string
 	if crypto != "" {
 		toCallee = []string{"transport-protocol", "RTP/SAVP"}
 	}
-	offer, err := d.Ask(message("offer", id, slices.Concat(keys, toCallee, []string{"sdp", body("caller", caller, "")})...))
+	more := ""
+	if muxed {
+		more = "a=rtcp-mux\r\n"
+	}
+	ask := message("offer", id, slices.Concat(keys, toCallee, []string{"sdp", body("caller", caller, "") + more})...)
+	if muxed {
+		ask.Add("rtcp-mux", ng.List(ng.String("require")))
+	}
+	offer, err := d.Ask(ask)
 	if err == nil {
 		c.ToCaller, err = mediaOf(offer) // the callee sends there
 	}
@@ -54,7 +62,7 @@ func setUp(d *daemon.Daemon, id string, caller, callee netip.AddrPort, crypto st
 			return c, err
 		}
 	}
-	answer, err := d.Ask(message("answer", id, slices.Concat(keys, []string{"to-tag", "callee", "sdp", body("callee", callee, crypto)})...))
+	answer, err := d.Ask(message("answer", id, slices.Concat(keys, []string{"to-tag", "callee", "sdp", body("callee", callee, crypto) + more})...))
 	if err == nil {
 		c.ToCallee, err = mediaOf(answer)
 	}

@@ -183,14 +183,16 @@ func (o options) labRun(ctx context.Context, n *labNet, r *labRun, log string) (
 			t.Calls[i].ToCallee, t.Calls[i].ToCaller = at, at
 		}
 	} else {
-		d, err := o.labDaemon(ctx, n, r.Subject, log)
+		cfg := o.config(r.Subject, log)
+		cfg.Interfaces = []string{n.relay.String()}
+		d, err := daemon.Start(ctx, cfg)
 		if err != nil {
 			return err
 		}
 		defer func() { err = errors.Join(err, d.Close()) }()
 		pid = d.PID()
 		for i := range t.Calls {
-			c, err := setUp(d, fmt.Sprintf("lab-%d", i), t.Callers.Addr(), t.Callees.Addr(), crypto)
+			c, err := setUp(d, fmt.Sprintf("lab-%d", i), t.Callers.Addr(), t.Callees.Addr(), crypto, false)
 			if err != nil {
 				return err
 			}
@@ -234,23 +236,6 @@ func secure(calls []load.Call, kind string) (crypto string, err error) {
 		calls[i].Protect = c.ProtectRTP
 	}
 	return labSuite + " inline:" + base64.StdEncoding.EncodeToString(append(key.Key, key.Salt...)), nil
-}
-
-func (o options) labDaemon(ctx context.Context, n *labNet, subject, log string) (*daemon.Daemon, error) {
-	cfg := daemon.Config{
-		Path: o.ours, LogFile: log,
-		Listen:     netip.MustParseAddrPort("127.0.0.1:9998"),
-		Interfaces: []string{n.relay.String()},
-		PortMin:    10000, PortMax: 32000,
-		Args: []string{"--log-level=3"},
-	}
-	switch subject {
-	case subjectPeer:
-		cfg.Path = o.peer
-	case subjectKernel:
-		cfg.Args = append(cfg.Args, "--kernel=require")
-	}
-	return daemon.Start(ctx, cfg)
 }
 
 // inKernel is how many packets the daemon says that its kernel part has forwarded.

@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -32,6 +33,9 @@ type options struct {
 	crowd                  float64
 
 	rates, bursts, media, relays, picture, from string
+
+	streams     string
+	oursOptions []string
 }
 
 func main() {
@@ -40,6 +44,10 @@ func main() {
 	var o options
 	flag.StringVar(&o.peer, "peer", "rtpengine", "the reference's `binary`")
 	flag.StringVar(&o.ours, "ours", "", "our `binary`; built when not given")
+	flag.Func("ours-option", "one more `option` of our daemon's, as in --ours-option=--kernel=auto; may be repeated", func(v string) error {
+		o.oursOptions = append(o.oursOptions, v)
+		return nil
+	})
 	flag.StringVar(&o.only, "only", "rtp,calls,request,memory", "`loads` to run")
 	flag.StringVar(&o.body, "body", "sdp/testdata/webrtc-four-media/in.sdp", "the SDP `file` of the request load")
 	flag.StringVar(&o.json, "json", "", "write all rounds to this `file`")
@@ -56,7 +64,8 @@ func main() {
 	flag.BoolVar(&o.same, "same", false, "never reflect in the lab: what its method makes of no difference")
 	flag.StringVar(&o.rates, "rates", "20000,80000", "packets a second of the lab")
 	flag.StringVar(&o.bursts, "bursts", "200us,1ms", "the sender's ticks in the lab")
-	flag.StringVar(&o.media, "media", "plain,srtp", "media of the lab")
+	flag.StringVar(&o.media, "media", "plain,srtp", "media of the lab and the streams load")
+	flag.StringVar(&o.streams, "streams", "200,2000,10000", "streams of the streams load, the first for comparison")
 	flag.StringVar(&o.relays, "relays", strings.Join(subjects, ","), "relays of the lab; reflect is one too, which costs nothing")
 	flag.StringVar(&o.picture, "picture", "", "draw what the lab has recorded into this SVG `file`")
 	flag.StringVar(&o.from, "from", "", "measure nothing: pool what the lab has recorded in these JSON `files`")
@@ -77,6 +86,7 @@ type figure struct {
 	// RatioLimit and Limit are what our figure may be at most: as a share of the peer's, and by itself. 0: no limit.
 	RatioLimit, Limit float64
 	Ours, Peer        []float64 // by round
+	digits            int       // 0: one
 }
 
 var figures = []*figure{
@@ -123,14 +133,17 @@ func (o options) run(ctx context.Context, w io.Writer) (ok bool, err error) {
 	if o.only == "lab" {
 		return o.lab(ctx, w, dir, version)
 	}
+	if slices.Contains(strings.Split(o.only, ","), "streams") {
+		more, err := o.streamFigures()
+		if err != nil {
+			return false, err
+		}
+		figures = append(figures, more...)
+	}
 	for round := range o.rounds {
-		for _, who := range []string{"peer", "ours"} {
-			path := o.peer
-			if who == "ours" {
-				path = o.ours
-			}
+		for _, who := range []string{subjectPeer, subjectUser} {
 			fmt.Fprintf(os.Stderr, "\rround %d of %d: %s ...   ", round+1, o.rounds, who)
-			res, err := o.round(ctx, path, filepath.Join(dir, who+".log"))
+			res, err := o.round(ctx, who, filepath.Join(dir, who+".log"))
 			if err != nil {
 				return false, fmt.Errorf("%s: %w", who, err)
 			}
@@ -138,7 +151,7 @@ func (o options) run(ctx context.Context, w io.Writer) (ok bool, err error) {
 				v, measured := res[f.Name]
 				switch {
 				case !measured:
-				case who == "ours":
+				case who == subjectUser:
 					f.Ours = append(f.Ours, v)
 				default:
 					f.Peer = append(f.Peer, v)
@@ -162,7 +175,7 @@ func (o options) run(ctx context.Context, w io.Writer) (ok bool, err error) {
 }
 
 // round measures one daemon. Every load gets a fresh one.
-func (o options) round(ctx context.Context, path, log string) (result, error) {
+func (o options) round(ctx context.Context, who, log string) (result, error) {
 	res := result{}
 	loads := map[string]func(*daemon.Daemon) error{
 		"rtp":     func(d *daemon.Daemon) error { return o.relayMedia(ctx, d, res) },
@@ -170,30 +183,51 @@ func (o options) round(ctx context.Context, path, log string) (result, error) {
 		"memory":  func(d *daemon.Daemon) error { return o.memory(ctx, d, res) },
 		"request": func(d *daemon.Daemon) error { return o.requests(ctx, d, res) },
 	}
-	for _, name := range strings.Split(o.only, ",") {
-		load, known := loads[name]
-		if !known {
+	for name := range strings.SplitSeq(o.only, ",") {
+		var err error
+		if load, known := loads[name]; known {
+			err = fresh(ctx, o.config(who, log), load)
+		} else if name == "streams" {
+			err = o.allStreams(ctx, o.config(who, log), res)
+		} else {
 			return nil, fmt.Errorf("no load %q", name)
-		}
-		d, err := daemon.Start(ctx, daemon.Config{
-			Path: path, LogFile: log,
-			Listen:     netip.MustParseAddrPort("127.0.0.1:9998"),
-			Interfaces: []string{"127.0.0.1"},
-			PortMin:    10000, PortMax: 32000, // below the usual ephemeral ports
-			Args: []string{"--log-level=3"},
-		})
-		if err != nil {
-			return nil, err
-		}
-		err = load(d)
-		if cerr := d.Close(); err == nil {
-			err = cerr
 		}
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", name, err)
 		}
 	}
 	return res, nil
+}
+
+// config is how a relay is started.
+func (o options) config(who, log string) daemon.Config {
+	cfg := daemon.Config{
+		Path: o.ours, LogFile: log,
+		Listen:     netip.MustParseAddrPort("127.0.0.1:9998"),
+		Interfaces: []string{"127.0.0.1"},
+		PortMin:    10000, PortMax: 32000, // below the usual ephemeral ports
+		Args: append([]string{"--log-level=3"}, o.oursOptions...),
+	}
+	switch who {
+	case subjectPeer:
+		cfg.Path, cfg.Args = o.peer, cfg.Args[:1]
+	case subjectKernel:
+		cfg.Args = append(cfg.Args, "--kernel=require")
+	}
+	return cfg
+}
+
+// fresh has a daemon of its own for a load.
+func fresh(ctx context.Context, cfg daemon.Config, load func(*daemon.Daemon) error) error {
+	d, err := daemon.Start(ctx, cfg)
+	if err != nil {
+		return err
+	}
+	err = load(d)
+	if cerr := d.Close(); err == nil {
+		err = cerr
+	}
+	return err
 }
 
 func micro(d time.Duration) float64 { return float64(d.Nanoseconds()) / 1e3 }
@@ -215,7 +249,7 @@ func (o options) setUps(ctx context.Context, d *daemon.Daemon, res result) error
 	if err != nil {
 		return err
 	}
-	if err := o.each(ctx, func(id string) error { return tearDown(d, id) }); err != nil {
+	if err := o.each(ctx, o.setups, func(n int) error { return tearDown(d, call(n)) }); err != nil {
 		return err
 	}
 	t2, err := cpuTime(d.PID())
@@ -241,34 +275,37 @@ func (o options) setUps(ctx context.Context, d *daemon.Daemon, res result) error
 
 // establish makes the calls of the calls and memory loads.
 func (o options) establish(ctx context.Context, d *daemon.Daemon) error {
-	return o.each(ctx, func(id string) error {
-		_, err := setUp(d, id, netip.MustParseAddrPort("127.0.0.1:9000"), netip.MustParseAddrPort("127.0.0.1:9002"), "")
+	return o.each(ctx, o.setups, func(n int) error {
+		_, err := setUp(d, call(n), netip.MustParseAddrPort("127.0.0.1:9000"), netip.MustParseAddrPort("127.0.0.1:9002"), "", false)
 		return err
 	})
 }
 
-// each runs f once for every call, for some of them at a time, as a proxy's workers do.
-func (o options) each(ctx context.Context, f func(id string) error) error {
+// call is the call-id of call n.
+func call(n int) string { return "bench-" + strconv.Itoa(n) }
+
+// each runs f for 0 to count-1, for some of them at a time, as a proxy's workers do.
+func (o options) each(ctx context.Context, count int, f func(n int) error) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	ids := make(chan string)
+	numbers := make(chan int)
 	var workers sync.WaitGroup
 	for range o.parallel {
 		workers.Go(func() {
-			for id := range ids {
-				if err := f(id); err != nil {
+			for n := range numbers {
+				if err := f(n); err != nil {
 					cancel(err)
 				}
 			}
 		})
 	}
-	for i := range o.setups {
+	for n := range count {
 		select {
-		case ids <- fmt.Sprintf("bench-%d", i):
+		case numbers <- n:
 		case <-ctx.Done():
 		}
 	}
-	close(ids)
+	close(numbers)
 	workers.Wait()
 	return context.Cause(ctx)
 }
@@ -320,7 +357,8 @@ func (o options) table(w io.Writer, version string) bool {
 			limit += " EXCEEDED"
 			ok = false
 		}
-		fmt.Fprintf(w, "| %-36s | %-22s | %-22s | %-18s | %s |\n", f.Name, spread(f.Ours, 1)+" "+f.Unit, spread(f.Peer, 1)+" "+f.Unit, spread(ratios, 2), limit)
+		digits := max(f.digits, 1)
+		fmt.Fprintf(w, "| %-36s | %-22s | %-22s | %-18s | %s |\n", f.Name, spread(f.Ours, digits)+" "+f.Unit, spread(f.Peer, digits)+" "+f.Unit, spread(ratios, 2), limit)
 	}
 	return ok
 }

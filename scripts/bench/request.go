@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"strconv"
 	"strings"
 	"time"
 
@@ -59,13 +58,7 @@ func (o options) requests(ctx context.Context, d *daemon.Daemon, res result) err
 	if err != nil {
 		return err
 	}
-	err = o.each(ctx, func(id string) error {
-		n, err := strconv.Atoi(strings.TrimPrefix(id, "bench-"))
-		if err != nil {
-			return err
-		}
-		return ask(n)
-	})
+	err = o.each(ctx, o.setups, ask)
 	if err != nil {
 		return err
 	}

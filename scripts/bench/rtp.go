@@ -23,7 +23,7 @@ func (o options) relayMedia(ctx context.Context, d *daemon.Daemon, res result) e
 	t.Warm, t.Measure, t.Burst = o.warm, o.measure, o.burst
 	t.Calls = make([]load.Call, o.calls)
 	for i := range t.Calls {
-		if t.Calls[i], err = setUp(d, fmt.Sprintf("bench-rtp-%d", i), t.Callers.Addr(), t.Callees.Addr(), ""); err != nil {
+		if t.Calls[i], err = setUp(d, fmt.Sprintf("bench-rtp-%d", i), t.Callers.Addr(), t.Callees.Addr(), "", false); err != nil {
 			return err
 		}
 	}

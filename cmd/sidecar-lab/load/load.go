@@ -40,7 +40,8 @@ type Traffic struct {
 	Callers, Callees *End
 	Calls            []Call
 	Warm, Measure    time.Duration // packets of the warm-up are not counted
-	Burst            time.Duration // the calls are spread over bursts this far apart in each 20 ms
+	Interval         time.Duration // between two packets of a call in one direction; 0: 20 ms
+	Burst            time.Duration // the calls are spread over bursts this far apart in each interval
 	// Pinned threads stay on one processor, and Go's scheduler, which wakes others for each system call that lasts, knows
 	// nothing of theirs: GOMAXPROCS must have room for three. What both cost changes more than what is measured.
 	Pinned bool
@@ -115,10 +116,13 @@ func (t *Traffic) slot(direction, n, call int) int {
 
 // Run sends and receives until all is there or has had half a second. When ctx ends the sending ends, without an error.
 func (t *Traffic) Run(ctx context.Context) error {
-	if t.Burst <= 0 || t.Burst > ptime {
-		return fmt.Errorf("bursts of %v: not within %v", t.Burst, ptime)
+	if t.Interval == 0 {
+		t.Interval = ptime
 	}
-	t.first, t.packets = int(t.Warm/ptime), int((t.Warm+t.Measure)/ptime)
+	if t.Burst <= 0 || t.Burst > t.Interval {
+		return fmt.Errorf("bursts of %v: not within %v", t.Burst, t.Interval)
+	}
+	t.first, t.packets = int(t.Warm/t.Interval), int((t.Warm+t.Measure)/t.Interval)
 	t.sentAt = make([]atomic.Int64, t.slot(2, 0, 0))
 	ends := [2]*End{t.Callers, t.Callees}
 	t.Callers.raw, t.Callees.raw = t.Pinned, t.Pinned
@@ -200,14 +204,14 @@ func (t *Traffic) send(ctx context.Context, ends [2]*End) error {
 			clock = errors.Join(clock, t.Clock())
 		}
 	}
-	bursts := int(ptime / t.Burst)
+	bursts := int(t.Interval / t.Burst)
 	begin := time.Now()
 	for n := 0; n < t.packets && ctx.Err() == nil; n++ {
 		if n == t.first {
 			clocks.Go(look)
 		}
 		for i := range bursts {
-			due := begin.Add(time.Duration(n)*ptime + time.Duration(i)*t.Burst)
+			due := begin.Add(time.Duration(n)*t.Interval + time.Duration(i)*t.Burst)
 			if wait := time.Until(due); wait > 0 {
 				t.sleep(wait) // an interrupted sleep is a short one
 			} else {

@@ -38,6 +38,8 @@ func TestRun(t *testing.T) {
 		{"plain", func(*Traffic) {}},
 		{"warm-up", func(tr *Traffic) { tr.Warm = 100 * time.Millisecond }},
 		{"one burst", func(tr *Traffic) { tr.Burst = ptime }},
+		{"rare packets", func(tr *Traffic) { tr.Interval, tr.Measure = 5*ptime, time.Second }},
+		{"frequent packets", func(tr *Traffic) { tr.Interval, tr.Measure = ptime/2, 100*time.Millisecond }},
 		{"fine bursts", func(tr *Traffic) { tr.Burst = 200 * time.Microsecond }},
 		{"protected", func(tr *Traffic) {
 			for i := range tr.Calls {
