@@ -11,11 +11,14 @@ import (
 	"os"
 	"sync"
 	"time"
+
+	"rtpsidecar/relay/srtp"
 )
 
 const (
 	payloadLen = 160 // 20 ms of PCMU, RFC 3551 section 4.5.14
 	headerLen  = 12  // RFC 3550 section 5.1, no CSRC, no extension
+	tagLen     = 10  // RFC 3711 section 5.2
 	ptime      = 20 * time.Millisecond
 )
 
@@ -27,7 +30,11 @@ type Endpoint struct {
 	other byte // whose packets are due
 	done  sync.WaitGroup
 
+	// Pace is the time between two packets, 20 ms unless it is changed before they are sent.
+	Pace time.Duration
+
 	mu      sync.Mutex
+	out, in *srtp.Context   // nil: plain RTP
 	seen    map[uint32]bool // numbers of the other end's packets
 	faults  []error
 	arrived chan struct{} // has room for one: a packet came
@@ -40,7 +47,7 @@ func NewEndpoint(id, other byte) (*Endpoint, error) {
 		if err != nil {
 			return nil, err
 		}
-		e := &Endpoint{conn: conn, id: id, other: other, seen: map[uint32]bool{}, arrived: make(chan struct{}, 1)}
+		e := &Endpoint{conn: conn, id: id, other: other, Pace: ptime, seen: map[uint32]bool{}, arrived: make(chan struct{}, 1)}
 		if e.Port()%2 == 1 {
 			_ = conn.Close()
 			continue
@@ -49,6 +56,13 @@ func NewEndpoint(id, other byte) (*Endpoint, error) {
 		return e, nil
 	}
 	return nil, errors.New("no even port in 50 tries")
+}
+
+// Secure has what is sent protected and what comes verified and decrypted, both from now on.
+func (e *Endpoint) Secure(out, in *srtp.Context) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.out, e.in = out, in
 }
 
 // Port is the local RTP port.
@@ -78,6 +92,13 @@ func (e *Endpoint) receive() {
 func (e *Endpoint) take(b []byte) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	if e.in != nil {
+		var err error
+		if b, err = e.in.UnprotectRTP(b); err != nil {
+			e.faults = append(e.faults, err)
+			return
+		}
+	}
 	if len(b) != headerLen+payloadLen {
 		e.faults = append(e.faults, fmt.Errorf("packet of %d bytes", len(b)))
 		return
@@ -115,21 +136,31 @@ func payload(id byte, number uint32) []byte {
 // Send sends packets first..first+count-1 to addr, each at its time: what a busy machine makes late is sent at once, as a
 // device with a clock of its own would have sent it.
 func (e *Endpoint) Send(ctx context.Context, addr netip.AddrPort, first, count uint32) error {
+	e.mu.Lock()
+	out := e.out
+	e.mu.Unlock()
 	begin := time.Now()
 	for i := range count {
 		n := first + i
-		b := make([]byte, headerLen, headerLen+payloadLen)
+		b := make([]byte, headerLen, headerLen+payloadLen+tagLen)
 		b[0] = 0x80
 		binary.BigEndian.PutUint16(b[2:], uint16(n))
 		binary.BigEndian.PutUint32(b[4:], n*payloadLen)
 		binary.BigEndian.PutUint32(b[8:], 0x1ab0000|uint32(e.id))
-		if _, err := e.conn.WriteToUDPAddrPort(append(b, payload(e.id, n)...), addr); err != nil {
+		b = append(b, payload(e.id, n)...)
+		if out != nil {
+			var err error
+			if b, err = out.ProtectRTP(b); err != nil {
+				return err
+			}
+		}
+		if _, err := e.conn.WriteToUDPAddrPort(b, addr); err != nil {
 			return err
 		}
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
-		case <-time.After(time.Until(begin.Add(time.Duration(i+1) * ptime))):
+		case <-time.After(time.Until(begin.Add(time.Duration(i+1) * e.Pace))):
 		}
 	}
 	return nil
