@@ -23,7 +23,8 @@
 // It measures the reference, ours and ours with --kernel=require in turn, each in slices between which a program at the
 // relay's interfaces bounces the same packets (reflect). What is above that is the relay's: the time that the processors were
 // not idle, which needs a machine that does nothing else, and the run time of all threads that had to do with it. Its figures
-// and limits are those of all pairs of slices of all rounds, and of all files, together.
+// and limits are those of all pairs of slices of all rounds, and of all files, together. --from joins the rounds of other loads
+// in the same way.
 //
 // CPU time is the run time of the daemon's threads as the scheduler counts it, in nanoseconds;
 // latency is from just before the send call to the kernel's receive time stamp, so the bench's own scheduling has no

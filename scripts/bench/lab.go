@@ -109,7 +109,7 @@ func (o options) lab(ctx context.Context, w io.Writer, dir, version string) (ok 
 func (o options) report(w io.Writer, d *labData) (ok bool, err error) {
 	ok = d.table(w)
 	if o.json != "" {
-		if err := d.write(o.json); err != nil {
+		if err := record(o.json, d); err != nil {
 			return ok, err
 		}
 	}
@@ -137,14 +137,6 @@ func recorded(files []string) (*labData, error) {
 		all, d.Runs = d, append(runs, d.Runs...)
 	}
 	return all, nil
-}
-
-func (d *labData) write(file string) error {
-	b, err := json.MarshalIndent(d, "", "  ")
-	if err != nil {
-		return err
-	}
-	return os.WriteFile(file, append(b, '\n'), 0o644)
 }
 
 func kernelRelease() string {

@@ -100,7 +100,7 @@ func TestRecorded(t *testing.T) {
 	write := func(name, kernel string, runs ...labRun) string {
 		t.Helper()
 		name = filepath.Join(dir, name)
-		if err := (&labData{Kernel: kernel, Runs: runs}).write(name); err != nil {
+		if err := record(name, &labData{Kernel: kernel, Runs: runs}); err != nil {
 			t.Fatal(err)
 		}
 		return name

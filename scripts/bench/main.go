@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"flag"
 	"fmt"
 	"io"
@@ -68,7 +67,7 @@ func main() {
 	flag.StringVar(&o.streams, "streams", "200,2000,10000", "streams of the streams load, the first for comparison")
 	flag.StringVar(&o.relays, "relays", strings.Join(subjects, ","), "relays of the lab; reflect is one too, which costs nothing")
 	flag.StringVar(&o.picture, "picture", "", "draw what the lab has recorded into this SVG `file`")
-	flag.StringVar(&o.from, "from", "", "measure nothing: pool what the lab has recorded in these JSON `files`")
+	flag.StringVar(&o.from, "from", "", "measure nothing: tell what is recorded in these JSON `files`, as of one run")
 	flag.Parse()
 	ok, err := o.run(ctx, os.Stdout)
 	if err != nil {
@@ -86,7 +85,7 @@ type figure struct {
 	// RatioLimit and Limit are what our figure may be at most: as a share of the peer's, and by itself. 0: no limit.
 	RatioLimit, Limit float64
 	Ours, Peer        []float64 // by round
-	digits            int       // 0: one
+	Digits            int       `json:",omitempty"` // 0: one
 }
 
 var figures = []*figure{
@@ -107,11 +106,7 @@ type result map[string]float64
 
 func (o options) run(ctx context.Context, w io.Writer) (ok bool, err error) {
 	if o.from != "" {
-		d, err := recorded(strings.Split(o.from, ","))
-		if err != nil {
-			return false, err
-		}
-		return o.report(w, d)
+		return o.again(w, strings.Split(o.from, ","))
 	}
 	dir, err := os.MkdirTemp("", "bench-")
 	if err != nil {
@@ -160,18 +155,8 @@ func (o options) run(ctx context.Context, w io.Writer) (ok bool, err error) {
 		}
 	}
 	fmt.Fprint(os.Stderr, "\r")
-	ok = o.table(w, version)
-	if o.json != "" {
-		b, err := json.MarshalIndent(map[string]any{
-			"peer": version, "go": runtime.Version(), "cpus": runtime.NumCPU(), "time": time.Now().UTC().Format(time.RFC3339),
-			"rounds": o.rounds, "calls": o.calls, "setups": o.setups, "parallel": o.parallel, "burst": o.burst.String(), "figures": figures,
-		}, "", "  ")
-		if err != nil {
-			return ok, err
-		}
-		return ok, os.WriteFile(o.json, append(b, '\n'), 0o644)
-	}
-	return ok, nil
+	return o.tell(w, &roundData{Peer: version, Go: runtime.Version(), CPUs: runtime.NumCPU(), Time: time.Now().UTC().Format(time.RFC3339),
+		Rounds: o.rounds, Calls: o.calls, Setups: o.setups, Parallel: o.parallel, Burst: o.burst.String(), Figures: figures})
 }
 
 // round measures one daemon. Every load gets a fresh one.
@@ -326,41 +311,6 @@ func (o options) memory(ctx context.Context, d *daemon.Daemon, res result) error
 	res["memory: idle"] = float64(idle) / (1 << 20)
 	res["memory: per call"] = float64(full-idle) / 1024 / float64(o.setups)
 	return nil
-}
-
-// table writes the figures and tells whether all limits hold.
-func (o options) table(w io.Writer, version string) bool {
-	fmt.Fprintf(w, "peer rtpengine %s, %s, %d CPUs, %d rounds; medians [smallest-largest]\n\n", version, runtime.Version(), runtime.NumCPU(), o.rounds)
-	fmt.Fprintf(w, "| %-36s | %-22s | %-22s | %-18s | limit |\n|---|---|---|---|---|\n", "figure", "ours", "peer", "ours / peer")
-	ok := true
-	for _, f := range figures {
-		if len(f.Ours) == 0 {
-			continue
-		}
-		var ratios []float64
-		for i := range f.Ours {
-			if f.Peer[i] > 0 {
-				ratios = append(ratios, f.Ours[i]/f.Peer[i])
-			}
-		}
-		limit, held := "", true
-		switch {
-		case f.RatioLimit > 0:
-			limit = fmt.Sprintf("ratio %g", f.RatioLimit)
-			held = len(ratios) > 0 && median(ratios) <= f.RatioLimit
-		case f.Limit == math.SmallestNonzeroFloat64:
-			limit, held = "0", median(f.Ours) == 0
-		case f.Limit > 0:
-			limit, held = fmt.Sprintf("%g %s", f.Limit, f.Unit), median(f.Ours) <= f.Limit
-		}
-		if !held {
-			limit += " EXCEEDED"
-			ok = false
-		}
-		digits := max(f.digits, 1)
-		fmt.Fprintf(w, "| %-36s | %-22s | %-22s | %-18s | %s |\n", f.Name, spread(f.Ours, digits)+" "+f.Unit, spread(f.Peer, digits)+" "+f.Unit, spread(ratios, 2), limit)
-	}
-	return ok
 }
 
 func median(v []float64) float64 {

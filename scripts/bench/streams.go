@@ -62,7 +62,7 @@ func (o options) streamFigures() (list []*figure, err error) {
 	var growth, losses []*figure
 	for _, c := range cases {
 		list = append(list, &figure{Name: c.name(streamCPU), Unit: "us"})
-		growth = append(growth, &figure{Name: c.name(o.growth()), digits: 2})
+		growth = append(growth, &figure{Name: c.name(o.growth()), Digits: 2})
 		losses = append(losses, &figure{Name: c.name(streamLost), Unit: "packets", Limit: math.SmallestNonzeroFloat64})
 	}
 	return append(append(list, growth...), losses...), nil
