@@ -42,7 +42,7 @@ type labRun struct {
 	Subject        string
 	Relay, Reflect labCost   // while the relay had the packets, and while they were bounced
 	Above          []labCost // by pair of slices, the relay's less the other's
-	Daemon         float64   // its threads, per packet, while it had them
+	Daemon         float64   // its threads, per packet; those of userspace while far hosts dropped what arrived
 	Sent, Received int
 	All            int     // sent to the relay, warm-up included
 	InKernel       int64   // of all, those that the kernel forwarded
@@ -169,7 +169,7 @@ func (o options) labRun(ctx context.Context, n *labNet, r *labRun, log string) (
 		if err != nil {
 			return err
 		}
-		defer undo()
+		defer func() { err = errors.Join(err, undo()) }()
 		for i := range t.Calls {
 			at := netip.AddrPortFrom(n.relay, uint16(20000+2*i))
 			t.Calls[i].ToCallee, t.Calls[i].ToCaller = at, at

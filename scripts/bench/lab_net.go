@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+	"sync/atomic"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/asm"
@@ -80,31 +81,92 @@ func lines(list ...string) error {
 
 // reflect bounces all UDP at both of the relay's interfaces before any relay sees it, as the cheapest relay would: addresses and ports change
 // places. What that costs is the cost of making packets, of the cables and of receiving.
-func (l *labNet) reflect() (undo func(), err error) {
+func (l *labNet) reflect() (undo func() error, err error) {
 	prog, err := ebpf.NewProgram(&ebpf.ProgramSpec{Type: ebpf.SchedCLS, AttachType: ebpf.AttachTCXIngress, License: "GPL", Instructions: bounce()})
 	if err != nil {
 		return nil, fmt.Errorf("reflect: %w", err)
 	}
-	undos := []func() error{prog.Close}
-	undo = func() {
-		for _, f := range undos {
-			_ = f()
-		}
-	}
+	undo = prog.Close
 	for _, name := range []string{"c0", "d0"} {
-		index, err := interfaceIndex(name)
-		if err == nil {
-			var at link.Link
-			if at, err = link.AttachTCX(link.TCXOptions{Interface: index, Program: prog, Attach: ebpf.AttachTCXIngress, Anchor: link.Head()}); err == nil {
-				undos = append(undos, at.Close)
-			}
-		}
+		at, err := first(prog, name)
 		if err != nil {
-			undo()
-			return nil, fmt.Errorf("reflect: %s: %w", name, err)
+			return nil, errors.Join(fmt.Errorf("reflect: %w", err), undo())
+		}
+		undo = both(at.Close, undo)
+	}
+	return undo, nil
+}
+
+// sink drops what arrives at the far hosts, before their stacks see it; undo adds how much that was.
+func (l *labNet) sink(count *atomic.Uint64) (undo func() error, err error) {
+	sum, err := ebpf.NewMap(&ebpf.MapSpec{Type: ebpf.Array, KeySize: 4, ValueSize: 8, MaxEntries: 1})
+	if err != nil {
+		return nil, fmt.Errorf("sink: %w", err)
+	}
+	prog, err := ebpf.NewProgram(&ebpf.ProgramSpec{Type: ebpf.SchedCLS, AttachType: ebpf.AttachTCXIngress, License: "GPL", Instructions: drop(sum)})
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("sink: %w", err), sum.Close())
+	}
+	undo = both(prog.Close, func() error {
+		var n uint64
+		err := sum.Lookup(uint32(0), &n)
+		count.Add(n)
+		return errors.Join(err, sum.Close())
+	})
+	for _, ns := range []netns.NsHandle{l.callerNS, l.calleeNS} {
+		err := l.in(ns, func() error {
+			at, err := first(prog, "r0")
+			if err == nil {
+				undo = both(at.Close, undo)
+			}
+			return err
+		})
+		if err != nil {
+			return nil, errors.Join(fmt.Errorf("sink: %w", err), undo())
 		}
 	}
 	return undo, nil
+}
+
+// first puts a program before all others at an interface.
+func first(prog *ebpf.Program, name string) (link.Link, error) {
+	index, err := interfaceIndex(name)
+	if err != nil {
+		return nil, err
+	}
+	at, err := link.AttachTCX(link.TCXOptions{Interface: index, Program: prog, Attach: ebpf.AttachTCXIngress, Anchor: link.Head()})
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	return at, nil
+}
+
+// both does one after the other.
+func both(a, b func() error) func() error {
+	return func() error {
+		err := a()
+		return errors.Join(err, b())
+	}
+}
+
+// drop is the program of sink.
+func drop(sum *ebpf.Map) asm.Instructions {
+	const protocol, shot, next = 16, 2, -1 // in struct __sk_buff; TC_ACT_SHOT; the next program
+	return asm.Instructions{
+		asm.LoadMem(asm.R2, asm.R1, protocol, asm.Word),
+		asm.JNE.Imm(asm.R2, 0x0008, "next"), // IPv4, in network order
+		asm.StoreImm(asm.R10, -4, 0, asm.Word),
+		asm.LoadMapPtr(asm.R1, sum.FD()),
+		asm.Mov.Reg(asm.R2, asm.R10), asm.Add.Imm(asm.R2, -4),
+		asm.FnMapLookupElem.Call(),
+		asm.JEq.Imm(asm.R0, 0, "next"),
+		asm.Mov.Imm(asm.R1, 1),
+		asm.AddAtomic.Mem(asm.R0, asm.R1, asm.DWord, 0),
+		asm.Mov.Imm(asm.R0, shot),
+		asm.Return(),
+		asm.Mov.Imm(asm.R0, next).WithSymbol("next"),
+		asm.Return(),
+	}
 }
 
 // bounce is the program: frame[0:42] is read onto the stack, and its parts are stored where they belong on the way back.

@@ -12,6 +12,13 @@ import (
 // settle is how long a change is left alone: the fast path's key stream has to catch up, and queues to run empty.
 const settle = 70 * time.Millisecond
 
+// The ways of the packets.
+const (
+	relayed = iota
+	reflected
+	sunk // through the relay, and dropped as they arrive
+)
+
 // slice is a while in which the packets had one way.
 type slice struct {
 	load.Span
@@ -20,11 +27,13 @@ type slice struct {
 }
 
 // slices has media flow without a break, half of the time through the relay and half of the time bounced before it, in slices
-// of which each second pair has the other order. So what disturbs the machine for longer than a slice is in both. It returns
-// how many packets the relay was sent after the warm-up. The caller's thread is in the relay's namespace.
-func (o options) slices(ctx context.Context, n *labNet, t *load.Traffic, pid int, r *labRun) (relayed int, err error) {
+// of which each second pair has the other order. So what disturbs the machine for longer than a slice is in both. A relay in
+// userspace has a third slice with each pair, in which the far hosts drop what arrives: at a veth the sender's thread does their
+// part too, which is not to count as the daemon's. It returns how many packets the relay was sent after the warm-up. The
+// caller's thread is in the relay's namespace.
+func (o options) slices(ctx context.Context, n *labNet, t *load.Traffic, pid int, r *labRun) (sent int, err error) {
 	pairs := max(int(o.measure/o.slice), 1)
-	t.Measure = time.Duration(4*pairs+1) * (o.slice + 4*settle) // it is stopped before
+	t.Measure = time.Duration(6*pairs+1) * (o.slice + 4*settle) // it is stopped before
 	warm := make(chan struct{})
 	t.Clock = func() error {
 		select {
@@ -43,61 +52,75 @@ func (o options) slices(ctx context.Context, n *labNet, t *load.Traffic, pid int
 	case err := <-done:
 		return 0, errors.Join(err, ctx.Err(), errors.New("no media"))
 	}
-	relayed, of, err := o.alternate(ctx, n, t, pid, pairs)
+	ways, own := []int{relayed, reflected}, relayed
+	if r.Subject == subjectPeer || r.Subject == subjectUser {
+		ways, own = append(ways, sunk), sunk
+	}
+	sent, of, err := o.alternate(ctx, n, t, pid, pairs, ways)
 	stop()
 	if err = errors.Join(err, <-done); err != nil {
 		return 0, err
 	}
-	var all [2]slice
-	var spans [2][]load.Span
-	pairs = len(of[0])
-	for i := range pairs {
-		for k, of := range of {
-			s := of[i]
-			all[k].machine += s.machine / float64(pairs)
-			all[k].threads += s.threads / float64(pairs)
-			all[k].daemon += s.daemon / float64(pairs)
-			spans[k] = append(spans[k], s.Span)
+	var all [sunk + 1]slice
+	var spans [sunk + 1][]load.Span
+	pairs = len(of)
+	for _, s := range of {
+		for _, k := range ways {
+			all[k].machine += s[k].machine / float64(pairs)
+			all[k].threads += s[k].threads / float64(pairs)
+			all[k].daemon += s[k].daemon / float64(pairs)
+			spans[k] = append(spans[k], s[k].Span)
 		}
-		relay, reflect := of[0][i], of[1][i]
-		r.Above = append(r.Above, labCost{Machine: relay.machine - reflect.machine, Threads: relay.threads - reflect.threads})
+		r.Above = append(r.Above, labCost{Machine: s[relayed].machine - s[reflected].machine, Threads: s[relayed].threads - s[reflected].threads})
 	}
 	for k, c := range []*labCost{&r.Relay, &r.Reflect} {
 		p50, p99 := t.Latency(spans[k]...)
 		*c = labCost{all[k].machine, all[k].threads, micro(p50), micro(p99)}
 	}
-	r.Daemon = all[0].daemon
+	r.Daemon = all[own].daemon
 	if t.Received.Load() == 0 {
 		return 0, errors.New("nothing came back")
 	}
-	return relayed, nil
+	return sent, nil
 }
 
-// alternate measures pairs of slices, one of the relay and one in which packets are bounced.
-func (o options) alternate(ctx context.Context, n *labNet, t *load.Traffic, pid, pairs int) (relayed int, of [2][]slice, err error) {
-	undo := func() {}
-	defer func() { undo() }()
+// alternate measures slices, one of each way at a time.
+func (o options) alternate(ctx context.Context, n *labNet, t *load.Traffic, pid, pairs int, ways []int) (sent int, of [][sunk + 1]slice, err error) {
+	undo := func() error { return nil }
+	defer func() { err = errors.Join(err, undo()) }()
 	var since uint64
-	bounced := false
-	turn := func(bounce bool) (err error) {
-		if bounce == bounced || o.same {
+	now := relayed
+	turn := func(way int) (err error) {
+		if way == now || o.same && way == reflected {
 			return nil
 		}
-		if bounced = bounce; bounce {
-			undo, err = n.reflect()
-			relayed += int(t.Sent.Load() - since)
+		if err := undo(); err != nil {
 			return err
 		}
-		undo()
-		undo, since = func() {}, t.Sent.Load()
-		return nil
+		switch {
+		case way == reflected:
+			sent += int(t.Sent.Load() - since)
+			undo, err = n.reflect()
+		case way == sunk:
+			undo, err = n.sink(&t.Received)
+		default:
+			undo = func() error { return nil }
+		}
+		if now == reflected {
+			since = t.Sent.Load()
+		}
+		now = way
+		return err
 	}
-	for tries := 0; len(of[0]) < pairs && tries < 2*pairs; tries++ {
-		var pair [2]slice
+	for tries := 0; len(of) < pairs && tries < 2*pairs; tries++ {
+		var all [sunk + 1]slice
 		alone := true
-		for k := range pair {
-			way := k ^ tries&1
-			if err := turn(way == 1); err != nil {
+		for k := range ways {
+			way := ways[k]
+			if tries&1 == 1 {
+				way = ways[len(ways)-1-k]
+			}
+			if err := turn(way); err != nil {
 				return 0, of, err
 			}
 			time.Sleep(settle)
@@ -105,22 +128,22 @@ func (o options) alternate(ctx context.Context, n *labNet, t *load.Traffic, pid,
 			if err != nil {
 				return 0, of, err
 			}
-			if way == 1 && !o.same { // what the daemon does without packets is a relay's too
+			if way == reflected && !o.same { // what the daemon does without packets is a relay's too
 				s.machine, s.threads = s.machine-s.daemon, s.threads-s.daemon
 			}
-			pair[way], alone = s, alone && s.others < o.crowd
+			all[way], alone = s, alone && s.others < o.crowd
 		}
 		if alone {
-			of[0], of[1] = append(of[0], pair[0]), append(of[1], pair[1])
+			of = append(of, all)
 		}
 	}
-	if !bounced {
-		relayed += int(t.Sent.Load() - since)
+	if now != reflected {
+		sent += int(t.Sent.Load() - since)
 	}
-	if len(of[0]) == 0 {
+	if len(of) == 0 {
 		return 0, of, errors.New("the machine is never ours alone")
 	}
-	return relayed, of, nil
+	return sent, of, nil
 }
 
 // one measures one slice.
