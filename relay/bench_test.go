@@ -2,12 +2,14 @@ package relay
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"net/netip"
 	"testing"
 	"time"
 
 	"rtpsidecar/relay/rtp"
+	"rtpsidecar/relay/srtp"
 )
 
 // voice is a PCMU packet of 20 ms.
@@ -49,18 +51,22 @@ func BenchmarkForward(b *testing.B) {
 	}
 }
 
-// BenchmarkStreams is a packet's cost when one of many streams follows the other, so that nothing of it is in the
-// processor's caches. "memory" is without the system, as BenchmarkForward. "sockets" is with real ones on the loopback
-// address, in bursts of 64, the sender's and the receiver's part included.
+// BenchmarkStreams is a packet's cost when one of many streams follows the other, in an order that has nothing to do with
+// that of their memory, so that nothing of it is in the processor's caches. "memory" is without the system, as
+// BenchmarkForward: plain, to SRTP ("sdes") and from SRTP ("sdes-in"). "sockets" is with real ones on the loopback address,
+// in bursts of 64, the sender's and the receiver's part included. What the first packets of a stream make is not counted.
 func BenchmarkStreams(b *testing.B) {
+	const suite = "AES_CM_128_HMAC_SHA1_80"
 	for _, n := range []int{200, 2000, 10000} {
-		b.Run(fmt.Sprintf("memory/plain/%d", n), func(b *testing.B) { benchMemory(b, n, "") })
-		b.Run(fmt.Sprintf("memory/sdes/%d", n), func(b *testing.B) { benchMemory(b, n, "AES_CM_128_HMAC_SHA1_80") })
-		b.Run(fmt.Sprintf("sockets/plain/%d", n), func(b *testing.B) { benchSockets(b, n) })
+		b.Run(fmt.Sprintf("memory/plain/%d", n), func(b *testing.B) { benchMemory(b, n, "", "") })
+		b.Run(fmt.Sprintf("memory/sdes/%d", n), func(b *testing.B) { benchMemory(b, n, "", suite) })
+		b.Run(fmt.Sprintf("memory/sdes-in/%d", n), func(b *testing.B) { benchMemory(b, n, suite, "") })
+		b.Run(fmt.Sprintf("sockets/plain/%d", n), func(b *testing.B) { benchSockets(b, n, "") })
+		b.Run(fmt.Sprintf("sockets/sdes/%d", n), func(b *testing.B) { benchSockets(b, n, suite) })
 	}
 }
 
-// benchHost has ports for n streams and their receivers.
+// benchHost has ports for n streams.
 func benchHost(b *testing.B, io func(int, func() time.Time) (PacketIO, error)) *Host {
 	h, err := New(Config{Workers: 1, IO: io, Rest: -1, Interfaces: []Interface{{
 		Name: "default", Local: netip.MustParseAddr("127.0.0.1"), PortMin: 10000, PortMax: 32000}}})
@@ -71,84 +77,141 @@ func benchHost(b *testing.B, io func(int, func() time.Time) (PacketIO, error)) *
 	return h
 }
 
-func benchTransport(b *testing.B, h *Host, s Settings) *Transport {
+// benchStreams are the ports on which n streams arrive, those of n/2 calls, in an order of their own. All have the same
+// keys, but none shares state with another call.
+func benchStreams(b *testing.B, h *Host, n int, far netip.AddrPort, recv, send string) []*port {
+	ports := make([]*port, n)
+	for i := 0; i < n; i += 2 {
+		x, y := benchTransport(b, h, far, recv, send), benchTransport(b, h, far, recv, send)
+		x.SetPlan(&Plan{Routes: []Route{{Sinks: []Sink{{To: y}}}}})
+		y.SetPlan(&Plan{Routes: []Route{{Sinks: []Sink{{To: x}}}}})
+		ports[i], ports[i+1] = x.addrs[0].ports[RTP], y.addrs[0].ports[RTP]
+	}
+	rand.New(rand.NewPCG(1, 2)).Shuffle(n, func(i, j int) { ports[i], ports[j] = ports[j], ports[i] })
+	return ports
+}
+
+func benchTransport(b *testing.B, h *Host, far netip.AddrPort, recv, send string) *Transport {
 	b.Helper()
 	tr, err := h.Open(TransportConfig{Interface: "default", Affinity: 1, Single: true})
 	if err != nil {
 		b.Skip(err) // too few descriptors, say
 	}
-	s.RemoteSeen, s.Muxed = true, true
+	s := Settings{RemoteSeen: true, Muxed: true, Remote: [2]netip.AddrPort{far}}
+	if recv != "" {
+		s.SDES = &SDES{Recv: testKey(b, recv, 1)}
+	} else if send != "" {
+		s.SDES = &SDES{Send: testKey(b, send, 1)}
+	}
 	if err := tr.Apply(s); err != nil {
 		b.Fatal(err)
 	}
 	return tr
 }
 
-func benchMemory(b *testing.B, n int, suite string) {
-	h := benchHost(b, func(int, func() time.Time) (PacketIO, error) { return memIO{}, nil })
-	ports := make([]*port, n)
-	for i := range ports {
-		s := Settings{Remote: [2]netip.AddrPort{farRTP}}
-		if suite != "" {
-			s.SDES = &SDES{Send: testKey(b, suite, byte(i))}
+// rounds makes the packet that each stream gets before any gets the next one.
+type rounds struct {
+	voice []byte
+	seq   uint16
+	ctx   *srtp.Context // nil: plain
+	buf   [172 + Tailroom]byte
+}
+
+func newRounds(b *testing.B, suite string) *rounds {
+	r := &rounds{voice: voice()}
+	if suite != "" {
+		var err error
+		if r.ctx, err = srtp.New(testKey(b, suite, 1)); err != nil {
+			b.Fatal(err)
 		}
-		from, to := benchTransport(b, h, Settings{Remote: [2]netip.AddrPort{farRTP}}), benchTransport(b, h, s)
-		to.addrs[0].ports[RTP].sock.(*memSocket).quiet = true
-		from.SetPlan(&Plan{Routes: []Route{{Sinks: []Sink{{To: to}}}}})
-		ports[i] = from.addrs[0].ports[RTP]
 	}
-	in := voice()
-	buf := make([]byte, len(in)+Tailroom)
-	m := &Meta{At: time.Now(), Scratch: make([]byte, ScratchLen)}
-	b.ReportAllocs()
-	seq, i := uint16(0), 0
-	for b.Loop() {
-		pkt := buf[:copy(buf, in)]
-		rtp.SetSeq(pkt, seq)
-		ports[i].receive(pkt, farRTP, m)
-		if i++; i == n {
-			i = 0
-			seq++
+	return r
+}
+
+func (r *rounds) next(b *testing.B) []byte {
+	pkt := r.buf[:copy(r.buf[:], r.voice)]
+	rtp.SetSeq(pkt, r.seq)
+	r.seq++
+	if r.ctx != nil {
+		var err error
+		if pkt, err = r.ctx.ProtectRTP(pkt); err != nil {
+			b.Fatal(err)
 		}
+	}
+	return pkt
+}
+
+func benchMemory(b *testing.B, n int, recv, send string) {
+	h := benchHost(b, func(int, func() time.Time) (PacketIO, error) { return memIO{}, nil })
+	ports := benchStreams(b, h, n, farRTP, recv, send)
+	for _, p := range ports {
+		p.sock.(*memSocket).quiet = true
+	}
+	r, in := newRounds(b, recv), []byte(nil)
+	buf := make([]byte, 2048)
+	m := &Meta{At: time.Now(), Scratch: make([]byte, ScratchLen)}
+	i := n
+	one := func() {
+		if i == n {
+			i, in = 0, r.next(b)
+		}
+		ports[i].receive(buf[:copy(buf, in)], farRTP, m)
+		i++
+	}
+	for range 3 * n {
+		one()
+	}
+	sent := 0
+	b.ReportAllocs()
+	for b.Loop() {
+		one()
+		sent++
+	}
+	b.StopTimer()
+	got := 0
+	for _, p := range ports {
+		got += p.sock.(*memSocket).count
+	}
+	if got != sent+3*n {
+		b.Fatalf("%d of %d packets went on", got, sent+3*n)
 	}
 }
 
-func benchSockets(b *testing.B, n int) {
+func benchSockets(b *testing.B, n int, suite string) {
 	const burst = 64
 	conn, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
 	if err != nil {
 		b.Fatal(err)
 	}
 	defer conn.Close()
-	far := conn.LocalAddr().(*net.UDPAddr).AddrPort()
 	h := benchHost(b, systemIO(Config{}))
-	at := make([]netip.AddrPort, n)
-	to := benchTransport(b, h, Settings{Remote: [2]netip.AddrPort{far}})
-	for i := range at {
-		from := benchTransport(b, h, Settings{Remote: [2]netip.AddrPort{far}})
-		from.SetPlan(&Plan{Routes: []Route{{Sinks: []Sink{{To: to}}}}})
-		at[i] = from.addrs[0].ports[RTP].local
-	}
-	pkt, in := voice(), make([]byte, 2048)
-	b.ReportAllocs()
-	seq, i, waiting := uint16(0), 0, 0
-	for b.Loop() {
-		rtp.SetSeq(pkt, seq)
-		if _, err := conn.WriteToUDPAddrPort(pkt, at[i]); err != nil {
+	ports := benchStreams(b, h, n, conn.LocalAddr().(*net.UDPAddr).AddrPort(), "", suite)
+	r, pkt := newRounds(b, ""), []byte(nil)
+	in := make([]byte, 2048)
+	i, waiting := n, 0
+	one := func() {
+		if i == n {
+			i, pkt = 0, r.next(b)
+		}
+		if _, err := conn.WriteToUDPAddrPort(pkt, ports[i].local); err != nil {
 			b.Fatal(err)
 		}
-		if i++; i == n {
-			i = 0
-			seq++
-		}
+		i++
 		if waiting++; waiting < burst {
-			continue
+			return
 		}
 		for ; waiting > 0; waiting-- {
 			if _, _, err := conn.ReadFromUDPAddrPort(in); err != nil {
 				b.Fatal(err)
 			}
 		}
+	}
+	for range 3 * n {
+		one()
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		one()
 	}
 }
 
