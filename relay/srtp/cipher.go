@@ -20,19 +20,15 @@ type keyStream interface {
 	applyRTCP(pkt []byte, index uint32)
 }
 
-// newKeyStream is nil for suites that are not encrypted, or not with a key stream.
-func newKeyStream(c Cipher, key, salt []byte) (keyStream, error) {
-	if c != AESCM && c != F8 {
-		return nil, nil
+// newKeyStream is nil for suites that are not encrypted, or not with a key stream. AES-CM is in room unless that is nil.
+func newKeyStream(c Cipher, key, salt []byte, room *fastCounters) (keyStream, error) {
+	switch c {
+	case AESCM:
+		return newCounters(key, salt, room)
+	case F8:
+		return newF8Mode(key, salt)
 	}
-	block, err := aes.NewCipher(key)
-	if err != nil {
-		return nil, err
-	}
-	if c == AESCM {
-		return newCounters(block, key, salt), nil
-	}
-	return newF8Mode(block, key, salt)
+	return nil, nil
 }
 
 // counters is AES-CM.
@@ -42,11 +38,30 @@ type counters interface {
 	apply(b []byte, ssrc uint32, index uint64)
 }
 
-func newCounters(block cipher.Block, key, salt []byte) counters {
-	if fast := fastCounterMode(key, salt); fast != nil {
-		return fast
+// newCounters uses the room if the processor can.
+func newCounters(key, salt []byte, room *fastCounters) (counters, error) {
+	if hasFastCounters && room != nil {
+		room.expand(key, salt)
+		return room, nil
 	}
-	return newCounterMode(block, salt)
+	block, err := aes.NewCipher(key)
+	if err != nil {
+		return nil, err
+	}
+	return newCounterMode(block, salt), nil
+}
+
+// withRoom is a T that has its counters right behind it, where s wants any: few lines of a cache, which the processor
+// fetches together.
+func withRoom[T any](s *Suite) (*T, *fastCounters) {
+	if s.Cipher != AESCM || !hasFastCounters {
+		return new(T), nil
+	}
+	both := new(struct {
+		front T
+		room  fastCounters
+	})
+	return &both.front, &both.room
 }
 
 // KeyStream is what AES-CM encrypts and decrypts the RTP packets of one SSRC with. It depends on nothing else of a packet than
@@ -65,11 +80,11 @@ func (p Params) KeyStream(ssrc uint32) (*KeyStream, error) {
 	if err != nil {
 		return nil, err
 	}
-	block, err := aes.NewCipher(keys.RTPKey)
+	c, err := newCounters(keys.RTPKey, keys.RTPSalt, new(fastCounters))
 	if err != nil {
 		return nil, err
 	}
-	return &KeyStream{newCounters(block, keys.RTPKey, keys.RTPSalt), ssrc}, nil
+	return &KeyStream{c, ssrc}, nil
 }
 
 // Make fills dst with the beginning of the key stream of a packet. Not for several goroutines at once.
@@ -127,7 +142,11 @@ type f8Mode struct {
 	state  [aes.BlockSize]byte
 }
 
-func newF8Mode(block cipher.Block, key, salt []byte) (*f8Mode, error) {
+func newF8Mode(key, salt []byte) (*f8Mode, error) {
+	block, err := aes.NewCipher(key)
+	if err != nil {
+		return nil, err
+	}
 	m := make([]byte, len(key)) // salt, then 0x55 up to the key's length
 	for i := copy(m, salt); i < len(m); i++ {
 		m[i] = 0x55

@@ -8,22 +8,22 @@ import (
 	"golang.org/x/sys/cpu"
 )
 
-// counterModeNI is counterMode with the processor's own AES, four blocks at a time: a voice packet takes a fifth of the time,
+// hasFastCounters: the processor has AES.
+var hasFastCounters = cpu.X86.HasAES
+
+// fastCounters is counterMode with the processor's own AES, four blocks at a time: a voice packet takes a fifth of the time,
 // and the state of a stream is four lines of a cache instead of a dozen.
-type counterModeNI struct {
+type fastCounters struct {
 	saltHi, saltLo uint64
 	rounds         int
 	keys           [60]uint32 // in the order of their bytes in memory
 }
 
-// fastCounterMode is nil where the processor has no AES.
-func fastCounterMode(key, salt []byte) counters {
-	if !cpu.X86.HasAES {
-		return nil
-	}
+// expand sets c up for a key.
+func (c *fastCounters) expand(key, salt []byte) {
 	var s [16]byte
 	copy(s[:14], salt)
-	c := &counterModeNI{saltHi: binary.BigEndian.Uint64(s[:]), saltLo: binary.BigEndian.Uint64(s[8:]), rounds: len(key)/4 + 6}
+	c.saltHi, c.saltLo, c.rounds = binary.BigEndian.Uint64(s[:]), binary.BigEndian.Uint64(s[8:]), len(key)/4+6
 	// FIPS 197 section 5.2, on little-endian words.
 	nk := len(key) / 4
 	for i := range nk {
@@ -42,18 +42,17 @@ func fastCounterMode(key, salt []byte) counters {
 		}
 		c.keys[i] = c.keys[i-nk] ^ t
 	}
-	return c
 }
 
-func (c *counterModeNI) applyRTP(pkt []byte, head int, index uint64) {
+func (c *fastCounters) applyRTP(pkt []byte, head int, index uint64) {
 	c.apply(pkt[head:], binary.BigEndian.Uint32(pkt[8:]), index)
 }
 
-func (c *counterModeNI) applyRTCP(pkt []byte, index uint32) {
+func (c *fastCounters) applyRTCP(pkt []byte, index uint32) {
 	c.apply(pkt[8:], binary.BigEndian.Uint32(pkt[4:]), uint64(index&^eFlag))
 }
 
-func (c *counterModeNI) apply(b []byte, ssrc uint32, index uint64) {
+func (c *fastCounters) apply(b []byte, ssrc uint32, index uint64) {
 	var stream [chunk]byte
 	hi, lo := c.saltHi^uint64(ssrc), c.saltLo^index<<16
 	for len(b) > 0 {

@@ -4,12 +4,11 @@ import (
 	"bytes"
 	"crypto/aes"
 	"crypto/cipher"
-	"crypto/hmac"
 	"crypto/sha1"
 	"crypto/subtle"
 	"encoding/binary"
 	"fmt"
-	"hash"
+	"iter"
 
 	"rtpsidecar/relay/rtp"
 )
@@ -28,32 +27,39 @@ const (
 
 // Context protects or unprotects the packets of one direction under one master key; use it for one of the two only.
 // Not safe for concurrent use: inbound it belongs to the port's worker, outbound to the sink's mutex.
+//
+// What an RTP packet needs lies together, from the end of params on and up to the keys behind the context: with thousands of
+// calls each line of a cache has to be fetched.
 type Context struct {
-	params  Params
-	rtp     half
-	rtcp    half
-	streams map[uint32]*stream
-	last    *stream // the one used last: nearly always the one needed next
-	clock   uint64  // counts packets, to find the stream unused longest
-	trailer [4]byte // ROC, or E flag and index
-	sum     [sha1.Size]byte
-	nonce   [12]byte
-	aad     []byte
+	params Params
+	last   *stream // the one used last: nearly always the one needed next
+	clock  uint64  // counts packets, to find the stream unused longest
+	rtp    half
+	first  stream // nearly always the only one
+	more   map[uint32]*stream
+	rtcp   *half
 }
 
 // half is what RTP and RTCP have each of their own.
 type half struct {
-	crypt  keyStream   // nil: GCM, or not encrypted
-	mac    hash.Hash   // nil: GCM, or not authenticated
-	aead   cipher.AEAD // nil: not GCM
-	salt   [12]byte    // GCM only
-	tagLen int
+	crypt  keyStream // nil: GCM, or not encrypted
+	gcm    *gcm      // nil: not GCM
+	tagLen int       // 0: not authenticated
+	mac    mac       // not for GCM
+}
+
+// gcm is what a half has with GCM.
+type gcm struct {
+	cipher.AEAD
+	salt  [12]byte
+	nonce [12]byte // of the packet at hand
+	aad   []byte
 }
 
 // stream is the state of one SSRC.
 type stream struct {
 	ssrc uint32
-	used uint64 // Context.clock when it was last used
+	used uint64 // Context.clock when it was last used; 0: none has this place
 	rtp  Progress
 	rtcp Progress
 }
@@ -65,12 +71,14 @@ func New(p Params) (*Context, error) {
 		return nil, err
 	}
 	p.Key, p.Salt, p.MKI = bytes.Clone(p.Key), bytes.Clone(p.Salt), bytes.Clone(p.MKI)
-	c := &Context{params: p, streams: make(map[uint32]*stream)}
-	c.rtp, err = newHalf(p.Suite, keys.RTPKey, keys.RTPAuth, keys.RTPSalt, p.Suite.RTPTagLen)
+	c, room := withRoom[Context](p.Suite)
+	c.params = p
+	c.rtp, err = newHalf(p.Suite, keys.RTPKey, keys.RTPAuth, keys.RTPSalt, p.Suite.RTPTagLen, room)
 	if err != nil {
 		return nil, fmt.Errorf("srtp: %w", err)
 	}
-	c.rtcp, err = newHalf(p.Suite, keys.RTCPKey, keys.RTCPAuth, keys.RTCPSalt, p.Suite.RTCPTagLen)
+	c.rtcp, room = withRoom[half](p.Suite)
+	*c.rtcp, err = newHalf(p.Suite, keys.RTCPKey, keys.RTCPAuth, keys.RTCPSalt, p.Suite.RTCPTagLen, room)
 	if err != nil {
 		return nil, fmt.Errorf("srtp: %w", err)
 	}
@@ -78,28 +86,26 @@ func New(p Params) (*Context, error) {
 		c.rtp.crypt = nil
 	}
 	if p.UnauthenticatedRTP && p.Suite.Cipher != AEAD {
-		c.rtp.mac, c.rtp.tagLen = nil, 0
+		c.rtp.tagLen = 0
 	}
 	return c, nil
 }
 
-func newHalf(s *Suite, key, auth, salt []byte, tagLen int) (half, error) {
+func newHalf(s *Suite, key, auth, salt []byte, tagLen int, room *fastCounters) (half, error) {
 	h := half{tagLen: tagLen}
 	if s.Cipher == AEAD {
 		block, err := aes.NewCipher(key)
 		if err != nil {
 			return half{}, err
 		}
-		copy(h.salt[:], salt)
-		h.aead, err = cipher.NewGCM(block)
+		h.gcm = new(gcm)
+		copy(h.gcm.salt[:], salt)
+		h.gcm.AEAD, err = cipher.NewGCM(block)
 		return h, err
 	}
-	// From its first Reset after a Sum on, an HMAC starts from the saved states after its key blocks.
-	h.mac = hmac.New(sha1.New, auth)
-	h.mac.Sum(nil)
-	h.mac.Reset()
+	h.mac = newMAC(auth)
 	var err error
-	h.crypt, err = newKeyStream(s.Cipher, key, salt)
+	h.crypt, err = newKeyStream(s.Cipher, key, salt, room)
 	return h, err
 }
 
@@ -142,12 +148,12 @@ func (c *Context) ProtectRTP(pkt []byte) ([]byte, error) {
 	c.touch(s)
 	s.rtp.use(index)
 
-	if c.rtp.aead != nil {
-		c.rtpNonce(h.SSRC, index)
+	if g := c.rtp.gcm; g != nil {
+		g.rtpNonce(h.SSRC, index)
 		if c.params.UnencryptedRTP {
-			pkt = c.rtp.aead.Seal(pkt, c.nonce[:], nil, pkt)
+			pkt = g.Seal(pkt, g.nonce[:], nil, pkt)
 		} else {
-			pkt = c.rtp.aead.Seal(pkt[:h.Len], c.nonce[:], pkt[h.Len:], pkt[:h.Len])
+			pkt = g.Seal(pkt[:h.Len], g.nonce[:], pkt[h.Len:], pkt[:h.Len])
 		}
 		return append(pkt, c.params.MKI...), nil
 	}
@@ -155,8 +161,10 @@ func (c *Context) ProtectRTP(pkt []byte) ([]byte, error) {
 		c.rtp.crypt.applyRTP(pkt, h.Len, index)
 	}
 	pkt = append(pkt, c.params.MKI...)
-	if c.rtp.mac != nil {
-		pkt = append(pkt, c.tagRTP(pkt[:n], index)...)
+	if c.rtp.tagLen > 0 {
+		var sum [sha1.Size]byte
+		c.rtp.mac.sum(&sum, pkt[:n], uint32(index>>16))
+		pkt = append(pkt, sum[:c.rtp.tagLen]...)
 	}
 	return pkt, nil
 }
@@ -188,7 +196,7 @@ func (c *Context) UnprotectRTP(pkt []byte) ([]byte, error) {
 		return nil, ErrReplay
 	}
 
-	if c.rtp.aead != nil {
+	if c.rtp.gcm != nil {
 		pkt, err = c.openRTP(pkt, h, index)
 	} else {
 		pkt, index, err = c.verifyRTP(pkt, h, index, progress.Started)
@@ -213,14 +221,15 @@ func (c *Context) openRTP(pkt []byte, h rtp.Header, index uint64) ([]byte, error
 	if !bytes.Equal(pkt[n:], c.params.MKI) {
 		return nil, ErrMKI
 	}
-	c.rtpNonce(h.SSRC, index)
+	g := c.rtp.gcm
+	g.rtpNonce(h.SSRC, index)
 	var err error
 	if c.params.UnencryptedRTP {
 		n -= c.rtp.tagLen
-		_, err = c.rtp.aead.Open(nil, c.nonce[:], pkt[n:n+c.rtp.tagLen], pkt[:n])
+		_, err = g.Open(nil, g.nonce[:], pkt[n:n+c.rtp.tagLen], pkt[:n])
 		pkt = pkt[:n]
 	} else {
-		pkt, err = c.rtp.aead.Open(pkt[:h.Len], c.nonce[:], pkt[h.Len:n], pkt[:h.Len])
+		pkt, err = g.Open(pkt[:h.Len], g.nonce[:], pkt[h.Len:n], pkt[:h.Len])
 	}
 	if err != nil {
 		return nil, ErrAuth
@@ -241,51 +250,66 @@ func (c *Context) verifyRTP(pkt []byte, h rtp.Header, index uint64, started bool
 		return nil, 0, ErrMKI
 	}
 	pkt = pkt[:n]
-	if c.rtp.mac == nil || subtle.ConstantTimeCompare(tag, c.tagRTP(pkt, index)) == 1 {
+	if c.rtp.tagLen == 0 || c.rtp.verifies(tag, pkt, uint32(index>>16)) {
 		return pkt, index, nil
 	}
 	if !started && h.Seq < 1<<15 {
 		index |= 1 << 16
-		if subtle.ConstantTimeCompare(tag, c.tagRTP(pkt, index)) == 1 {
+		if c.rtp.verifies(tag, pkt, uint32(index>>16)) {
 			return pkt, index, nil
 		}
 	}
 	return nil, 0, ErrAuth
 }
 
-// tagRTP is the tag over pkt and the rollover counter, valid until the next call.
-func (c *Context) tagRTP(pkt []byte, index uint64) []byte {
-	binary.BigEndian.PutUint32(c.trailer[:], uint32(index>>16))
-	return c.tag(&c.rtp, pkt)
-}
-
-// tag is the tag over b and the trailer.
-func (c *Context) tag(h *half, b []byte) []byte {
-	h.mac.Reset()
-	h.mac.Write(b)
-	h.mac.Write(c.trailer[:])
-	return h.mac.Sum(c.sum[:0])[:h.tagLen]
+// verifies tells whether tag is that of b and the trailer.
+func (h *half) verifies(tag, b []byte, trailer uint32) bool {
+	var sum [sha1.Size]byte
+	h.mac.sum(&sum, b, trailer)
+	return subtle.ConstantTimeCompare(tag, sum[:h.tagLen]) == 1
 }
 
 // rtpNonce sets the nonce of RFC 7714 section 8.1: two zero bytes, SSRC, ROC and sequence number, XOR salt.
-func (c *Context) rtpNonce(ssrc uint32, index uint64) {
-	clear(c.nonce[:2])
-	binary.BigEndian.PutUint32(c.nonce[2:], ssrc)
-	binary.BigEndian.PutUint32(c.nonce[6:], uint32(index>>16))
-	binary.BigEndian.PutUint16(c.nonce[10:], uint16(index))
-	subtle.XORBytes(c.nonce[:], c.nonce[:], c.rtp.salt[:])
+func (g *gcm) rtpNonce(ssrc uint32, index uint64) {
+	clear(g.nonce[:2])
+	binary.BigEndian.PutUint32(g.nonce[2:], ssrc)
+	binary.BigEndian.PutUint32(g.nonce[6:], uint32(index>>16))
+	binary.BigEndian.PutUint16(g.nonce[10:], uint16(index))
+	subtle.XORBytes(g.nonce[:], g.nonce[:], g.salt[:])
 }
 
 // find is the state of an SSRC, nil when there is none.
 func (c *Context) find(ssrc uint32) *stream {
 	s := c.last
 	if s == nil || s.ssrc != ssrc {
-		if s = c.streams[ssrc]; s == nil {
+		if s = c.lookUp(ssrc); s == nil {
 			return nil
 		}
 		c.last = s
 	}
 	return s
+}
+
+// lookUp is find that changes nothing.
+func (c *Context) lookUp(ssrc uint32) *stream {
+	if c.first.used != 0 && c.first.ssrc == ssrc {
+		return &c.first
+	}
+	return c.more[ssrc]
+}
+
+// all are the states of all SSRCs, in no certain order.
+func (c *Context) all() iter.Seq[*stream] {
+	return func(yield func(*stream) bool) {
+		if c.first.used != 0 && !yield(&c.first) {
+			return
+		}
+		for _, s := range c.more {
+			if !yield(s) {
+				return
+			}
+		}
+	}
 }
 
 // touch notes that a packet of s is genuine: of others not even its place among the streams may depend.
@@ -296,17 +320,34 @@ func (c *Context) touch(s *stream) {
 
 // add makes room and state for an SSRC that has none.
 func (c *Context) add(ssrc uint32) *stream {
-	if len(c.streams) >= maxSSRCs {
-		var oldest *stream
-		for _, s := range c.streams {
-			if oldest == nil || s.used < oldest.used {
-				oldest = s
-			}
-		}
-		delete(c.streams, oldest.ssrc)
+	if len(c.more) == maxSSRCs-1 {
+		c.forgetOldest()
 	}
-	s := &stream{ssrc: ssrc}
+	s := &c.first
+	if s.used != 0 {
+		s = new(stream)
+		if c.more == nil {
+			c.more = make(map[uint32]*stream)
+		}
+		c.more[ssrc] = s
+	}
+	*s = stream{ssrc: ssrc}
 	c.touch(s)
-	c.streams[ssrc], c.last = s, s
+	c.last = s
 	return s
+}
+
+// forgetOldest frees the place of the stream unused longest, if none is free.
+func (c *Context) forgetOldest() {
+	oldest := &c.first
+	for _, s := range c.more {
+		if s.used < oldest.used {
+			oldest = s
+		}
+	}
+	if oldest == &c.first {
+		oldest.used = 0
+	} else {
+		delete(c.more, oldest.ssrc)
+	}
 }

@@ -384,7 +384,25 @@ func TestProgress(t *testing.T) {
 }
 
 func TestSSRCLimit(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		before []uint32 // the SSRCs before the one that stays in use
+	}{{"the first stays", nil}, {"the second stays", []uint32{7777}}} {
+		t.Run(tt.name, func(t *testing.T) { testSSRCLimit(t, tt.before) })
+	}
+}
+
+func testSSRCLimit(t *testing.T, before []uint32) {
 	out, in := pair(t, mustParams(t, "AES_CM_128_HMAC_SHA1_80"))
+	for _, ssrc := range before {
+		b, err := out.ProtectRTP(rtpPacket(ssrc, 1, 20))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := in.UnprotectRTP(b); err != nil {
+			t.Fatal(err)
+		}
+	}
 	for i := range uint32(maxSSRCs + 10) {
 		// SSRC 0 stays in use, so others must go. That of forged packets is not in use.
 		for _, forged := range [][]byte{rtpPacket(1, uint16(i), 40), rtcpPacket(1)} {
@@ -411,8 +429,10 @@ func TestSSRCLimit(t *testing.T) {
 	if _, ok := in.State(0); !ok {
 		t.Error("the SSRC in use was dropped")
 	}
-	if _, ok := in.State(1); ok {
-		t.Error("the oldest SSRC was kept")
+	for _, ssrc := range append(before, 1) {
+		if _, ok := in.State(ssrc); ok {
+			t.Errorf("SSRC %d, of the oldest, was kept", ssrc)
+		}
 	}
 }
 

@@ -33,7 +33,7 @@ func FuzzUnprotectRTP(f *testing.F) {
 		in := mustNew(t, fuzzParams(suite))
 		n := len(b)
 		out, err := in.UnprotectRTP(b)
-		if err != nil && len(in.streams) != 0 {
+		if err != nil && len(in.AppendStates(nil)) != 0 {
 			t.Fatal("state for a bad packet")
 		}
 		if err == nil && len(out)+in.RTPOverhead() != n {
@@ -48,7 +48,7 @@ func FuzzUnprotectRTCP(f *testing.F) {
 		in := mustNew(t, fuzzParams(suite))
 		n := len(b)
 		out, err := in.UnprotectRTCP(b)
-		if err != nil && len(in.streams) != 0 {
+		if err != nil && len(in.AppendStates(nil)) != 0 {
 			t.Fatal("state for a bad packet")
 		}
 		if err == nil && len(out)+in.RTCPOverhead() != n {

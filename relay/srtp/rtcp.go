@@ -2,6 +2,7 @@ package srtp
 
 import (
 	"bytes"
+	"crypto/sha1"
 	"crypto/subtle"
 	"encoding/binary"
 )
@@ -36,21 +37,21 @@ func (c *Context) ProtectRTCP(pkt []byte) ([]byte, error) {
 	if !c.params.UnencryptedRTCP && c.params.Suite.Cipher != Null {
 		index |= eFlag
 	}
-	binary.BigEndian.PutUint32(c.trailer[:], index)
 
-	if c.rtcp.aead != nil {
-		c.rtcpNonce(ssrc, index)
-		pkt = c.sealRTCP(pkt, index)
-		pkt = append(pkt, c.trailer[:]...)
+	if g := c.rtcp.gcm; g != nil {
+		g.rtcpNonce(ssrc, index)
+		pkt = g.sealRTCP(pkt, index)
+		pkt = binary.BigEndian.AppendUint32(pkt, index)
 		return append(pkt, c.params.MKI...), nil
 	}
 	if index&eFlag != 0 {
 		c.rtcp.crypt.applyRTCP(pkt, index)
 	}
-	tag := c.tag(&c.rtcp, pkt)
-	pkt = append(pkt, c.trailer[:]...)
+	var sum [sha1.Size]byte
+	c.rtcp.mac.sum(&sum, pkt, index)
+	pkt = binary.BigEndian.AppendUint32(pkt, index)
 	pkt = append(pkt, c.params.MKI...)
-	return append(pkt, tag...), nil
+	return append(pkt, sum[:c.rtcp.tagLen]...), nil
 }
 
 // UnprotectRTCP decrypts the SRTCP packet pkt in place and returns the RTCP compound as a prefix of it, whose inner
@@ -66,14 +67,14 @@ func (c *Context) UnprotectRTCP(pkt []byte) ([]byte, error) {
 	}
 	// HMAC: ciphertext, index, MKI, tag. GCM: ciphertext, tag, index, MKI.
 	at := n
-	if c.rtcp.aead != nil {
+	g := c.rtcp.gcm
+	if g != nil {
 		at += c.rtcp.tagLen
 	}
-	copy(c.trailer[:], pkt[at:])
+	index := binary.BigEndian.Uint32(pkt[at:])
 	if mki := pkt[at+4:]; !bytes.Equal(mki[:len(c.params.MKI)], c.params.MKI) {
 		return nil, ErrMKI
 	}
-	index := binary.BigEndian.Uint32(c.trailer[:])
 
 	ssrc := binary.BigEndian.Uint32(pkt[4:])
 	s := c.find(ssrc)
@@ -81,14 +82,14 @@ func (c *Context) UnprotectRTCP(pkt []byte) ([]byte, error) {
 		return nil, ErrReplay
 	}
 
-	if c.rtcp.aead != nil {
-		c.rtcpNonce(ssrc, index)
-		if !c.openRTCP(pkt[:at], index) {
+	if g != nil {
+		g.rtcpNonce(ssrc, index)
+		if !g.openRTCP(pkt[:at], index) {
 			return nil, ErrAuth
 		}
 	} else {
 		tag := pkt[len(pkt)-c.rtcp.tagLen:]
-		if subtle.ConstantTimeCompare(tag, c.tag(&c.rtcp, pkt[:n])) != 1 {
+		if !c.rtcp.verifies(tag, pkt[:n], index) {
 			return nil, ErrAuth
 		}
 		if index&eFlag != 0 && c.rtcp.crypt != nil {
@@ -103,31 +104,34 @@ func (c *Context) UnprotectRTCP(pkt []byte) ([]byte, error) {
 	return pkt[:n], nil
 }
 
-// sealRTCP encrypts or only authenticates pkt with GCM and appends the tag.
-func (c *Context) sealRTCP(pkt []byte, index uint32) []byte {
+// sealRTCP encrypts or only authenticates pkt and appends the tag.
+func (g *gcm) sealRTCP(pkt []byte, index uint32) []byte {
 	if index&eFlag == 0 {
-		c.aad = append(append(c.aad[:0], pkt...), c.trailer[:]...)
-		return c.rtcp.aead.Seal(pkt, c.nonce[:], nil, c.aad)
+		return g.Seal(pkt, g.nonce[:], nil, g.rtcpAAD(pkt, index))
 	}
-	c.aad = append(append(c.aad[:0], pkt[:rtcpClearLen]...), c.trailer[:]...)
-	return c.rtcp.aead.Seal(pkt[:rtcpClearLen], c.nonce[:], pkt[rtcpClearLen:], c.aad)
+	return g.Seal(pkt[:rtcpClearLen], g.nonce[:], pkt[rtcpClearLen:], g.rtcpAAD(pkt[:rtcpClearLen], index))
 }
 
 // openRTCP undoes sealRTCP on pkt, which ends with the tag.
-func (c *Context) openRTCP(pkt []byte, index uint32) bool {
+func (g *gcm) openRTCP(pkt []byte, index uint32) bool {
 	clearLen := rtcpClearLen
 	if index&eFlag == 0 {
-		clearLen = len(pkt) - c.rtcp.tagLen
+		clearLen = len(pkt) - g.Overhead()
 	}
-	c.aad = append(append(c.aad[:0], pkt[:clearLen]...), c.trailer[:]...)
-	_, err := c.rtcp.aead.Open(pkt[:clearLen], c.nonce[:], pkt[clearLen:], c.aad)
+	_, err := g.Open(pkt[:clearLen], g.nonce[:], pkt[clearLen:], g.rtcpAAD(pkt[:clearLen], index))
 	return err == nil
 }
 
+// rtcpAAD is what is in the clear, and the index.
+func (g *gcm) rtcpAAD(clear []byte, index uint32) []byte {
+	g.aad = binary.BigEndian.AppendUint32(append(g.aad[:0], clear...), index)
+	return g.aad
+}
+
 // rtcpNonce sets the nonce of RFC 7714 section 9.1: two zero bytes, SSRC, two zero bytes, index, XOR salt.
-func (c *Context) rtcpNonce(ssrc, index uint32) {
-	clear(c.nonce[:])
-	binary.BigEndian.PutUint32(c.nonce[2:], ssrc)
-	binary.BigEndian.PutUint32(c.nonce[8:], index&^eFlag)
-	subtle.XORBytes(c.nonce[:], c.nonce[:], c.rtcp.salt[:])
+func (g *gcm) rtcpNonce(ssrc, index uint32) {
+	clear(g.nonce[:])
+	binary.BigEndian.PutUint32(g.nonce[2:], ssrc)
+	binary.BigEndian.PutUint32(g.nonce[8:], index&^eFlag)
+	subtle.XORBytes(g.nonce[:], g.nonce[:], g.salt[:])
 }

@@ -1,9 +1,6 @@
 package srtp
 
-import (
-	"maps"
-	"slices"
-)
+import "slices"
 
 // State is what a context remembers of one SSRC. It lets a flow move to another transformer and back, or survive a
 // restart; the keys are not in it.
@@ -15,7 +12,7 @@ type State struct {
 
 // State is the state of one SSRC. False: there is none.
 func (c *Context) State(ssrc uint32) (State, bool) {
-	s := c.streams[ssrc]
+	s := c.lookUp(ssrc)
 	if s == nil {
 		return State{}, false
 	}
@@ -24,8 +21,8 @@ func (c *Context) State(ssrc uint32) (State, bool) {
 
 // AppendStates appends the states of all SSRCs to dst, in no certain order.
 func (c *Context) AppendStates(dst []State) []State {
-	dst = slices.Grow(dst, len(c.streams))
-	for s := range maps.Values(c.streams) {
+	dst = slices.Grow(dst, 1+len(c.more))
+	for s := range c.all() {
 		dst = append(dst, State{SSRC: s.ssrc, RTP: s.rtp, RTCP: s.rtcp})
 	}
 	return dst

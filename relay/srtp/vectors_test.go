@@ -73,7 +73,7 @@ func TestCounterModeVectors(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			ks, err := newKeyStream(AESCM, unhex(t, tt.key), unhex(t, salt))
+			ks, err := newKeyStream(AESCM, unhex(t, tt.key), unhex(t, salt), new(fastCounters))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -88,7 +88,7 @@ func TestCounterModeVectors(t *testing.T) {
 }
 
 func TestF8Vector(t *testing.T) { // RFC 3711 B.1
-	ks, err := newKeyStream(F8, unhex(t, "234829008467be186c3de14aae72d62c"), unhex(t, "32f2870d"))
+	ks, err := newKeyStream(F8, unhex(t, "234829008467be186c3de14aae72d62c"), unhex(t, "32f2870d"), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -139,10 +139,10 @@ func TestGCMVectors(t *testing.T) {
 					t.Fatal(err)
 				}
 				key := unhex(t, tt.key)
-				if c.rtp, err = newHalf(s, key, nil, unhex(t, salt), 16); err != nil {
+				if c.rtp, err = newHalf(s, key, nil, unhex(t, salt), 16, nil); err != nil {
 					t.Fatal(err)
 				}
-				c.rtcp = c.rtp
+				c.rtcp = &c.rtp
 				c.SetState(State{SSRC: 0x4d617273, RTCP: Progress{Started: true, Highest: 0x5d3}})
 				return c
 			}
@@ -167,8 +167,7 @@ func TestGCMVectors(t *testing.T) {
 
 // The vector above has 4-byte salt; this one checks the RTCP vector's layout by hand.
 func TestF8RTCPVector(t *testing.T) {
-	ks, _ := newF8Mode(nopBlock{}, make([]byte, 16), make([]byte, 14))
-	ks.masked = nopBlock{}
+	ks := &f8Mode{block: nopBlock{}, masked: nopBlock{}}
 	pkt := unhex(t, "80c90001 01020304 ffffffff")
 	ks.applyRTCP(pkt, eFlag|7)
 	var want [16]byte
