@@ -33,6 +33,16 @@ type senderReport struct {
 	at   time.Time
 }
 
+// quality is s's, made when RTCP first tells of it.
+func (s *source) quality() *quality {
+	q := s.told.Load()
+	if q == nil {
+		s.told.CompareAndSwap(nil, new(quality))
+		q = s.told.Load()
+	}
+	return q
+}
+
 // passed remembers a sender report of the source.
 func (q *quality) passed(ntp uint64, at time.Time) {
 	q.mu.Lock()
@@ -75,8 +85,11 @@ func (q *quality) add(r ReceptionReport) {
 	q.count++
 }
 
-// reports are the newest ones, oldest first.
+// reports are the newest ones, oldest first. q may be nil.
 func (q *quality) reports() []ReceptionReport {
+	if q == nil {
+		return nil
+	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.count <= maxReports {
@@ -97,9 +110,9 @@ func (t *Transport) heardRTCP(b []byte, plan *Plan, at time.Time) {
 		if info, ok := p.SenderInfo(); ok {
 			if ssrc, ok := p.SSRC(); ok {
 				if src := t.sources.find(ssrc); src != nil {
-					src.quality.heardFrom(info.NTP, at)
+					src.quality().heardFrom(info.NTP, at)
 					if !t.live.Load().consumes {
-						src.quality.passed(info.NTP, at)
+						src.quality().passed(info.NTP, at)
 					}
 				}
 			}
@@ -108,7 +121,7 @@ func (t *Transport) heardRTCP(b []byte, plan *Plan, at time.Time) {
 		for i := range p.NumReports() {
 			block := p.Report(i)
 			if src := plan.reportedSource(block.SSRC); src != nil {
-				src.quality.report(block, reporter, at)
+				src.quality().report(block, reporter, at)
 			}
 		}
 	}

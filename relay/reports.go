@@ -64,7 +64,7 @@ func (t *Transport) reportTo(to *Transport, r *Route, now time.Time, lately time
 		info := rtp.SenderInfo{NTP: rtp.NTP(now), Timestamp: src.timestamp.Load(), Packets: uint32(src.packets.Load()), Octets: uint32(src.octets.Load())}
 		b := rtp.AppendSR(make([]byte, 0, maxDatagram), ssrc, info, blocks)
 		to.sendReport(rtp.AppendSDES(b, ssrc, t.host.cfg.CNAME), now)
-		src.quality.passed(info.NTP, now)
+		src.quality().passed(info.NTP, now)
 		to.measured(blocks, ssrc, now)
 		blocks, sent = nil, true
 	}
@@ -90,7 +90,7 @@ func (t *Transport) sendReport(b []byte, now time.Time) {
 func (t *Transport) measured(blocks []rtp.ReportBlock, reporter uint32, now time.Time) {
 	for _, b := range blocks {
 		if src := t.sources.find(b.SSRC); src != nil {
-			src.quality.measured(b, reporter, now)
+			src.quality().measured(b, reporter, now)
 		}
 	}
 }
@@ -119,15 +119,18 @@ func (t *Transport) reportBlocks(now time.Time) []rtp.ReportBlock {
 		if fades && now.Sub(time.Unix(0, src.last.Load())) > jitterFades {
 			b.Jitter = 0
 		}
-		b.LastSR, b.Delay = src.quality.lastHeard(now)
-		b.FractionLost = src.quality.fraction(expected, received)
+		b.LastSR, b.Delay = src.told.Load().lastHeard(now)
+		b.FractionLost = src.quality().fraction(expected, received)
 		blocks = append(blocks, b)
 	}
 	return blocks
 }
 
-// lastHeard is what a report block says about the source's own last sender report.
+// lastHeard is what a report block says about the source's own last sender report. q may be nil.
 func (q *quality) lastHeard(now time.Time) (mark, delay uint32) {
+	if q == nil {
+		return 0, 0
+	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.heard.at.IsZero() {

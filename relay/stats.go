@@ -53,6 +53,7 @@ const (
 
 // sources are the synchronisation sources that a transport has received. The worker writes; all may read.
 type sources struct {
+	newest     *source                    // of the last packet, for the worker
 	list       atomic.Pointer[[]*source]  // immutable
 	unverified atomic.Pointer[unverified] // none of them
 }
@@ -64,24 +65,25 @@ func (s *sources) all() []*source {
 	return nil
 }
 
-// source is what is known of one synchronisation source. The worker alone writes; the atomics may be read by all.
+// source is what is known of one synchronisation source. The worker alone writes; the atomics may be read by all. What each
+// packet needs comes first, in little more than one line of a cache.
 type source struct {
-	ssrc  uint32
-	route atomic.Uint64 // Route.ID; 0: none yet
+	ssrc           uint32
+	pt             atomic.Uint32
+	timestamp      atomic.Uint32
+	route          atomic.Uint64 // Route.ID; 0: none yet
+	packets, bytes atomic.Uint64
+	octets         atomic.Uint64 // of the plain packets
+	highest        atomic.Uint64 // extended sequence number
+	jitter         atomic.Uint64 // RFC 3550 section A.8: timestamp units times 16
+	last           atomic.Int64  // arrival, Unix nanoseconds
+	window         uint64        // which of the 64 numbers up to highest have come; bit 0 is highest
 
-	packets, bytes        atomic.Uint64
-	octets                atomic.Uint64 // of the plain packets
+	first                 atomic.Uint64 // extended sequence number
 	duplicates, reordered atomic.Uint64
 	skips, resets         atomic.Uint64 // gaps in the numbers, and new beginnings
-	first, highest        atomic.Uint64 // extended sequence numbers
-	timestamp             atomic.Uint32
-	jitter                atomic.Uint64 // RFC 3550 section A.8: timestamp units times 16
-	pt                    atomic.Uint32
-	last                  atomic.Int64 // arrival, Unix nanoseconds
 
-	quality quality
-
-	window uint64 // which of the 64 numbers up to highest have come; bit 0 is highest
+	told atomic.Pointer[quality] // nil: nothing
 }
 
 // find is the source with this SSRC; nil: none.
@@ -96,7 +98,11 @@ func (s *sources) find(ssrc uint32) *source {
 
 // get finds or adds; nil when there is no room. Only for the worker.
 func (s *sources) get(ssrc uint32, at time.Time) *source {
+	if src := s.newest; src != nil && src.ssrc == ssrc {
+		return src
+	}
 	if src := s.find(ssrc); src != nil {
+		s.newest = src
 		return src
 	}
 	list := s.all()
@@ -123,6 +129,7 @@ func (s *sources) put(place int, src *source, at time.Time) *source {
 	copy(list, old)
 	list[place] = src
 	s.list.Store(&list)
+	s.newest = src
 	return src
 }
 
@@ -235,7 +242,7 @@ func (s *source) status() SSRCStatus {
 		LastSeq: uint32(s.highest.Load() - firstCycle), LastTimestamp: s.timestamp.Load(),
 		Lost: s.lost(), JitterUnits: float64(s.jitter.Load()) / 16,
 		Duplicates: s.duplicates.Load(), Reordered: s.reordered.Load(), Skips: s.skips.Load(), Resets: s.resets.Load(),
-		LastPT: uint8(s.pt.Load()), Reports: s.quality.reports(),
+		LastPT: uint8(s.pt.Load()), Reports: s.told.Load().reports(),
 	}
 }
 

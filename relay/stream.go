@@ -7,33 +7,34 @@ import (
 	"time"
 )
 
-// component is one of the two flows of a transport: RTP, or RTCP where it has a port of its own.
+// component is one of the two flows of a transport: RTP, or RTCP where it has a port of its own. What each packet needs
+// comes first, in two lines of a cache.
 type component struct {
 	t  *Transport
 	id Component
 
+	learn learner                  // the worker's
+	pair  atomic.Pointer[pairView] // nil: no ICE
+	recv  atomic.Pointer[recvKeys] // nil: plain
+
+	// Outbound: whoever has a packet for the far side.
+	target   atomic.Pointer[target]   // nil: nothing can be sent
+	sendKeys atomic.Pointer[sendKeys] // nil: plain
+
+	heard      atomic.Bool // the far side has sent something
+	lastSSRC   atomic.Uint32
+	lastPacket atomic.Int64 // Unix nanoseconds; 0: none yet
+
 	// The worker's.
-	learn learner
 	loop  *loop  // nil: not looked for yet
 	usual *usual // nil: nothing known yet
 
-	recv atomic.Pointer[recvKeys] // nil: plain
-
-	pair  atomic.Pointer[pairView]    // nil: no ICE
-	assoc atomic.Pointer[association] // nil: no DTLS
-
-	// Outbound: whoever has a packet for the far side.
-	target     atomic.Pointer[target]   // nil: nothing can be sent
-	sendKeys   atomic.Pointer[sendKeys] // nil: plain
-	heard      atomic.Bool              // the far side has sent something
-	noConsent  atomic.Bool              // consent was lost and no pair has been selected since
-	advertised atomic.Pointer[target]   // what signalling says; nil: nothing
-
-	lastPacket atomic.Int64 // Unix nanoseconds; 0: none yet
-	lastSSRC   atomic.Uint32
-	lastDigit  atomic.Uint64         // SSRC and timestamp of the last event that was told
-	first      addrCell              // where the first packet came from
-	drops      atomic.Pointer[drops] // nil: none yet
+	assoc      atomic.Pointer[association] // nil: no DTLS
+	noConsent  atomic.Bool                 // consent was lost and no pair has been selected since
+	advertised atomic.Pointer[target]      // what signalling says; nil: nothing
+	lastDigit  atomic.Uint64               // SSRC and timestamp of the last event that was told
+	first      addrCell                    // where the first packet came from
+	drops      atomic.Pointer[drops]       // nil: none yet
 
 	mu  sync.Mutex // guards changes of target, and those of keys and association, against each other
 	gen uint64     // of the settings that may change it
@@ -44,16 +45,21 @@ type target struct {
 	addr      netip.AddrPort
 	port      *port
 	confirmed bool // learnt for good
+
+	_ [16]byte // one line of a cache
 }
 
-// port is one bound socket.
+// port is one bound socket. What each packet needs comes first, in one line of a cache.
 type port struct {
-	comp  *component
+	in   traffic
+	comp *component
+	sock Socket
+	out  traffic
+
 	local netip.AddrPort
 	path  int // number of its candidate; agent.mu
-	sock  Socket
 
-	in, out traffic
+	_ [16]byte // so that it begins with a line
 }
 
 // restart begins a new generation of settings; to is where signalling says to send, taken when it moved. Plain media goes
@@ -195,7 +201,7 @@ func (c *component) send(b []byte, f form, m *Meta) {
 		return
 	}
 	to := c.target.Load()
-	if to == nil || c.t.live.Load().natWait && !c.heard.Load() {
+	if to == nil || !c.heard.Load() && c.t.live.Load().natWait {
 		return
 	}
 	ok := true

@@ -18,20 +18,21 @@ import (
 // All its sockets are read by one worker at a time, which owns what is about received packets. The methods are for the engine and
 // safe for concurrent use; what they change reaches the worker through atomic pointers.
 type Transport struct {
+	// What each packet needs, in few lines of a cache.
+	live    atomic.Pointer[live]
+	plan    atomic.Pointer[Plan]
+	fast    *flow // nil: the Host has no table
+	sources sources
+	comps   [2]component
+
 	host  *Host
 	cfg   TransportConfig
 	log   *slog.Logger
 	group uint64       // for PacketIO
 	addrs []*localAddr // the first is primary; fixed once Open has returned
 
-	comps   [2]component
-	sources sources
-	live    atomic.Pointer[live]
-	plan    atomic.Pointer[Plan]
-
 	agent agent
 	cert  *dtls.Certificate
-	fast  *flow // nil: the Host has no table
 
 	mu        sync.Mutex // serialises Apply, timers and Close; never taken for packets
 	closed    bool
