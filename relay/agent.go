@@ -67,7 +67,7 @@ func (c *component) follow(v *pairView, p *port, from netip.AddrPort, at time.Ti
 	next.previous, next.until = v.remote, at.Add(handoverGrace)
 	next.remote, next.since = from, at
 	if c.pair.CompareAndSwap(v, &next) {
-		if c.steer(&target{addr: from, port: p, confirmed: true}) && c.t.fast != nil {
+		if c.steer(p.to(from, true)) && c.t.fast != nil {
 			c.t.fast.moved = true // we are the worker
 		}
 	}
@@ -329,7 +329,7 @@ func (g *agent) perform(now time.Time) {
 		case ice.Send:
 			g.ports[a.Local].sock.Send(a.Packet, a.Remote)
 		case ice.SelectedPair:
-			g.choose(now, &g.t.comps[a.Component-1], &target{addr: a.Remote, port: g.ports[a.Local], confirmed: a.Nominated})
+			g.choose(now, &g.t.comps[a.Component-1], g.ports[a.Local].to(a.Remote, a.Nominated))
 		case ice.ConsentLost:
 			c := &g.t.comps[a.Component-1]
 			if c.steer(nil) {

@@ -33,12 +33,13 @@ func TestFollow(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			c := component{t: new(Transport)}
-			c.target.Store(&target{addr: selected})
+			p := new(port)
+			c.target.Store(p.to(selected, false))
 			c.pair.Store(tt.view)
 			at := start.Add(tt.after)
 			heard := tt.view.from(tt.from, sdp, at)
 			if heard {
-				c.follow(tt.view, nil, tt.from, at)
+				c.follow(tt.view, p, tt.from, at)
 			}
 			if got := c.target.Load().addr; heard != tt.heard || got != tt.target {
 				t.Errorf("heard %v, sends to %v; want %v, %v", heard, got, tt.heard, tt.target)

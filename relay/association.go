@@ -182,7 +182,7 @@ func (p *port) dtls(b []byte, from netip.AddrPort) {
 	}
 	if !a.done.Load() {
 		if to := a.peer.Load(); to == nil || to.addr != from || to.port != p {
-			a.peer.Store(&target{addr: from, port: p})
+			a.peer.Store(p.to(from, false))
 			if p.comp.vouched(from) {
 				p.comp.t.wakeDTLS(p.comp.t.host.now())
 			}
@@ -201,7 +201,7 @@ func (a *association) send(b []byte) {
 		}
 	}
 	if to != nil {
-		to.port.sock.Send(b, to.addr)
+		to.sock.Send(b, to.addr)
 	}
 }
 

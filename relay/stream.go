@@ -44,9 +44,13 @@ type component struct {
 type target struct {
 	addr      netip.AddrPort
 	port      *port
-	confirmed bool // learnt for good
+	sock      Socket // the port's: it need not wait for the port
+	confirmed bool   // learnt for good
+}
 
-	_ [16]byte // one line of a cache
+// to is for sending to addr from p.
+func (p *port) to(addr netip.AddrPort, confirmed bool) *target {
+	return &target{addr: addr, port: p, sock: p.sock, confirmed: confirmed}
 }
 
 // port is one bound socket. What each packet needs comes first, in one line of a cache.
@@ -76,7 +80,7 @@ func (c *component) restart(gen uint64, moved bool, to *target) {
 		c.target.Store(to)
 		c.heard.Store(false)
 	case old != nil && old.confirmed && gen != c.gen:
-		c.target.Store(&target{addr: old.addr, port: old.port})
+		c.target.Store(old.port.to(old.addr, false))
 	}
 	c.gen = gen
 }
@@ -162,18 +166,18 @@ func (c *component) admit(lv *live, p *port, from netip.AddrPort, teaches bool, 
 // adopt sends to the learnt source, or with asymmetric only notes that it is known. The packet that decided may have come
 // from another one, and then its port says nothing.
 func (c *component) adopt(lv *live, r *rules, p *port, from netip.AddrPort, at time.Time, final bool) {
-	to := &target{addr: c.learn.source, port: p, confirmed: c.learn.confirmed}
-	old := c.target.Load()
+	to := c.learn.source
+	old, known := c.target.Load(), true
 	switch another := from != c.learn.source; {
 	case old == nil && (r.asymmetric || another):
-		to = nil
+		known = false
 	case r.asymmetric:
-		to.addr, to.port = old.addr, old.port
+		to, p = old.addr, old.port
 	case another:
-		to.port = old.port
+		p = old.port
 	}
-	if to != nil {
-		c.retarget(lv.gen, to)
+	if known {
+		c.retarget(lv.gen, p.to(to, c.learn.confirmed))
 		if old == nil && c.assoc.Load() != nil {
 			c.t.wakeDTLS(at)
 		}
@@ -212,10 +216,10 @@ func (c *component) send(b []byte, f form, m *Meta) {
 	case !ok:
 		out.errors.Add(1)
 	case m != nil && m.later != nil:
-		if !m.later.put(to.port.sock, b, to.addr, out) {
+		if !m.later.put(to.sock, b, to.addr, out) {
 			out.errors.Add(1)
 		}
-	case to.port.sock.Send(b, to.addr) != nil:
+	case to.sock.Send(b, to.addr) != nil:
 		out.errors.Add(1)
 	default:
 		out.count(len(b))

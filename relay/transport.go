@@ -256,7 +256,7 @@ func (t *Transport) advertised(s *Settings, c Component) *target {
 	}
 	for _, a := range t.addrs {
 		if p := a.ports[c]; p != nil && a.iface.Local.Is4() == remote.Addr().Is4() {
-			return &target{addr: remote, port: p}
+			return p.to(remote, false)
 		}
 	}
 	return nil
@@ -304,7 +304,7 @@ func (t *Transport) pierce(now time.Time) {
 	for i := range t.comps {
 		c := &t.comps[i]
 		if tg := c.target.Load(); tg != nil && !c.heard.Load() {
-			tg.port.sock.Send(dummy[:], tg.addr)
+			tg.sock.Send(dummy[:], tg.addr)
 			again = true
 		}
 	}
