@@ -141,19 +141,29 @@ func (r *rounds) next(b *testing.B) []byte {
 	return pkt
 }
 
+// together is how many packets a worker has at hand in benchMemory.
+const together = 32
+
 func benchMemory(b *testing.B, n int, recv, send string) {
 	h := benchHost(b, func(int, func() time.Time) (PacketIO, error) { return memIO{}, nil })
 	ports := benchStreams(b, h, n, farRTP, recv, send)
 	for _, p := range ports {
 		p.sock.(*memSocket).quiet = true
 	}
-	r, in := newRounds(b, recv), []byte(nil)
+	r, in, seen := newRounds(b, recv), []byte(nil), uint64(0)
 	buf := make([]byte, 2048)
 	m := &Meta{At: time.Now(), Scratch: make([]byte, ScratchLen)}
 	i := n
 	one := func() {
 		if i == n {
 			i, in = 0, r.next(b)
+		}
+		if i%together == 0 {
+			for step := range fetchSteps {
+				for _, p := range ports[i:min(i+together, n)] {
+					seen += p.fetch(step)
+				}
+			}
 		}
 		ports[i].receive(buf[:copy(buf, in)], farRTP, m)
 		i++

@@ -22,6 +22,7 @@ type inbox struct {
 	used int
 	list []arrival
 	more []byte // for what follows one of them
+	seen uint64 // what fetching has come to
 }
 
 // arrival is one of them.
@@ -60,8 +61,17 @@ func (in *inbox) read(ready []*epollSocket) int {
 	return len(ready)
 }
 
-// deliver has what was read handled. The taker may ask for more of the same socket.
+// deliver has what was read handled, once what that takes of memory is on its way. The taker may ask for more of the same socket.
 func (in *inbox) deliver(m *Meta) {
+	if len(in.list) >= fetchWorth {
+		for step := range fetchSteps {
+			for i := range in.list {
+				if f := in.list[i].s.fetch; f != nil {
+					in.seen += f(step)
+				}
+			}
+		}
+	}
 	for i := range in.list {
 		a := &in.list[i]
 		m.Drain = false

@@ -183,3 +183,33 @@ func TestInbox(t *testing.T) {
 		}
 	}
 }
+
+// TestInboxFetches has the state of all packets brought in before the first is handled, where there are some.
+func TestInboxFetches(t *testing.T) {
+	for _, n := range []int{1, fetchWorth - 1, fetchWorth, batch} {
+		in, steps, handled := newInbox(), make([]int, n), 0
+		for i := range n {
+			s := &epollSocket{fetch: func(step int) uint64 {
+				if step != steps[i] || handled > 0 {
+					t.Errorf("packet %d of %d: step %d after %d, %d handled", i, n, step, steps[i], handled)
+				}
+				steps[i]++
+				return 1
+			}}
+			if i == n/2 {
+				s.fetch, steps[i] = nil, fetchSteps
+			}
+			s.deliver = func([]byte, netip.AddrPort, *Meta) { handled++ }
+			s.acquire()
+			in.list = append(in.list, arrival{s: s})
+		}
+		in.deliver(&Meta{})
+		want := uint64(0)
+		if n >= fetchWorth {
+			want = uint64((n - 1) * fetchSteps)
+		}
+		if in.seen != want || handled != n {
+			t.Errorf("%d packets: %d steps, want %d; %d handled", n, in.seen, want, handled)
+		}
+	}
+}

@@ -126,7 +126,12 @@ func (t *Transport) bindPorts(a *localAddr, first, n int) error {
 			deliver = p.receiveFast
 		}
 		var err error
-		if p.sock, err = t.host.io.Open(p.local, t.group, deliver); err != nil {
+		if io, ok := t.host.io.(fetcher); ok {
+			p.sock, err = io.openFetching(p.local, t.group, deliver, p.fetch)
+		} else {
+			p.sock, err = t.host.io.Open(p.local, t.group, deliver)
+		}
+		if err != nil {
 			return err
 		}
 		if tos := t.host.cfg.TOS; tos > 0 {

@@ -179,7 +179,7 @@ func send(t *testing.T, c *net.UDPConn, to netip.AddrPort, b []byte) {
 // arrives reads one datagram, which must come soon.
 func arrives(t *testing.T, c *net.UDPConn) ([]byte, netip.AddrPort) {
 	t.Helper()
-	if err := c.SetReadDeadline(time.Now().Add(5 * time.Second)); err != nil {
+	if err := c.SetReadDeadline(time.Now().Add(20 * time.Second)); err != nil {
 		t.Fatal(err)
 	}
 	b := make([]byte, 2048)

@@ -44,6 +44,11 @@ func (c *fastCounters) expand(key, salt []byte) {
 	}
 }
 
+// fetch reads a word of each line.
+func (c *fastCounters) fetch() uint64 {
+	return c.saltHi + uint64(c.keys[12]) + uint64(c.keys[28]) + uint64(c.keys[43])
+}
+
 func (c *fastCounters) applyRTP(pkt []byte, head int, index uint64) {
 	c.apply(pkt[head:], binary.BigEndian.Uint32(pkt[8:]), index)
 }

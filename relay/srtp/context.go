@@ -278,6 +278,19 @@ func (g *gcm) rtpNonce(ssrc uint32, index uint64) {
 	subtle.XORBytes(g.nonce[:], g.nonce[:], g.salt[:])
 }
 
+// Fetch reads a word of each line of memory that an RTP packet takes, so that the processor has them when it comes. None of
+// them ever changes: any goroutine may call it. What it returns says nothing.
+func (c *Context) Fetch() uint64 {
+	sum := uint64(c.rtp.tagLen) + uint64(c.rtp.mac.outer[sha1.Size-1])
+	if c.rtcp != nil {
+		sum++
+	}
+	if k, ok := c.rtp.crypt.(*fastCounters); ok {
+		sum += k.fetch()
+	}
+	return sum
+}
+
 // find is the state of an SSRC, nil when there is none.
 func (c *Context) find(ssrc uint32) *stream {
 	s := c.last
