@@ -99,8 +99,8 @@ func (o options) alternate(ctx context.Context, n *labNet, t *load.Traffic, pid,
 		}
 		switch {
 		case way == reflected:
-			sent += int(t.Sent.Load() - since)
 			undo, err = n.reflect()
+			sent += int(t.Sent.Load() - since)
 		case way == sunk:
 			undo, err = n.sink(&t.Received)
 		default:
