@@ -70,7 +70,8 @@ var shapes = []struct {
 	{regexp.MustCompile(`(?m)^(a=rtpengine:)[0-9a-f]{12}`), "${1}MARK"},
 }
 
-var portNumber = regexp.MustCompile(`\b2\d{4}\b`)
+// portNumber is a port in notOrigin, any other line than that of the session's number, which may look like one.
+var portNumber, notOrigin = regexp.MustCompile(`\b2\d{4}\b`), regexp.MustCompile(`(?m)^[^o].*$`)
 
 // shape makes a body comparable: keys, ids and our ports, which are named P0, P0+1, P1 in the order of their pairs.
 func shape(body string) string {
@@ -78,7 +79,7 @@ func shape(body string) string {
 		body = s.re.ReplaceAllString(body, s.by)
 	}
 	pairs := map[int]int{}
-	body = portNumber.ReplaceAllStringFunc(body, func(s string) string {
+	name := func(s string) string {
 		p, _ := strconv.Atoi(s)
 		if p < 20000 || p > 29999 {
 			return s
@@ -93,7 +94,8 @@ func shape(body string) string {
 			s += "+1"
 		}
 		return s
-	})
+	}
+	body = notOrigin.ReplaceAllStringFunc(body, func(line string) string { return portNumber.ReplaceAllStringFunc(line, name) })
 	return strings.ReplaceAll(body, "\r\n", "\n")
 }
 
