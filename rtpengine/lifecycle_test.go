@@ -52,9 +52,9 @@ func TestNoGrowth(t *testing.T) {
 		}
 	}
 	run(0, 200) // pools and tables reach their size
-	goroutines, files, bytes := runtime.NumGoroutine(), sockets(t), heap()
+	goroutines, files, bytes := settled(), sockets(t), heap()
 	run(200, 2200)
-	if n := runtime.NumGoroutine(); n > goroutines {
+	if n := settled(); n > goroutines {
 		t.Errorf("%d goroutines, were %d", n, goroutines)
 	}
 	if n := sockets(t); n > files {
