@@ -3,10 +3,7 @@
 package ebpf
 
 import (
-	"crypto/sha1"
-	"encoding"
 	"encoding/binary"
-	"fmt"
 	"math/bits"
 
 	"rtpsidecar/relay/srtp"
@@ -99,32 +96,9 @@ func newTransform(p srtp.Params) (rtpTransform, error) {
 	for i := range t.Salt {
 		t.Salt[i] = binary.BigEndian.Uint32(salt[4*i:])
 	}
-	if t.Inner, err = sha1State(keys.RTPAuth, 0x36); err != nil {
-		return rtpTransform{}, err
+	inner, outer := srtp.HMACStates(keys.RTPAuth)
+	for i := range t.Inner {
+		t.Inner[i], t.Outer[i] = binary.BigEndian.Uint32(inner[4*i:]), binary.BigEndian.Uint32(outer[4*i:])
 	}
-	t.Outer, err = sha1State(keys.RTPAuth, 0x5c)
-	return t, err
-}
-
-// sha1State is the state of SHA-1 after a key block of HMAC, RFC 2104.
-func sha1State(key []byte, pad byte) (state [5]uint32, err error) {
-	var block [sha1.BlockSize]byte
-	copy(block[:], key)
-	for i := range block {
-		block[i] ^= pad
-	}
-	h := sha1.New()
-	h.Write(block[:])
-	m, ok := h.(encoding.BinaryMarshaler)
-	if !ok {
-		return state, fmt.Errorf("ebpf: SHA-1 does not give its state")
-	}
-	b, err := m.MarshalBinary() // four bytes of identification, then the state
-	if err != nil {
-		return state, err
-	}
-	for i := range state {
-		state[i] = binary.BigEndian.Uint32(b[4+4*i:])
-	}
-	return state, nil
+	return t, nil
 }

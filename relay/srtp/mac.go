@@ -29,6 +29,13 @@ func newMAC(key []byte) mac {
 	return mac{afterPad(key, 0x36), afterPad(key, 0x5c)}
 }
 
+// HMACStates are what SHA-1 has come to behind the two blocks that HMAC (RFC 2104) makes of an authentication key, for one who
+// goes on from there elsewhere.
+func HMACStates(key []byte) (inner, outer [sha1.Size]byte) {
+	m := newMAC(key)
+	return m.inner, m.outer
+}
+
 func afterPad(key []byte, pad byte) (state [sha1.Size]byte) {
 	var block [sha1.BlockSize]byte
 	copy(block[:], key)
