@@ -30,9 +30,9 @@ func optionHint(complaint string) string {
 		}
 	}
 	if best == "" {
-		return "; serve --help lists them"
+		return "; --help lists them"
 	}
-	return "; is --" + best + " meant? serve --help lists all"
+	return "; is --" + best + " meant? --help lists all"
 }
 
 // bindHint goes behind the failure to open a listener.

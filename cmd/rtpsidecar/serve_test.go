@@ -363,7 +363,7 @@ func TestProgramFailsInTheBackground(t *testing.T) {
 		code int
 		want string
 	}{
-		{"unknown option", []string{"--nope"}, 2, "rtpsidecar: unknown option --nope; serve --help lists them\n"},
+		{"unknown option", []string{"--nope"}, 2, "rtpsidecar: unknown option --nope; --help lists them\n"},
 		{"misspelt option", []string{"--interfac=lo"}, 2, "is --interface meant?"},
 		{"listener", []string{"--config-file=none", "-E", "--interface=127.0.0.1", "--listen-ng=127.0.0.1"}, 2, "as in 192.0.2.1:2223"},
 		{"no such address", []string{"--config-file=none", "-E", "--interface=127.0.0.1", "--listen-ng=198.51.100.77:22"}, 1, "no interface of this machine has 198.51.100.77"},
