@@ -86,30 +86,38 @@ func (o options) slices(ctx context.Context, n *labNet, t *load.Traffic, pid int
 
 // alternate measures slices, one of each way at a time.
 func (o options) alternate(ctx context.Context, n *labNet, t *load.Traffic, pid, pairs int, ways []int) (sent int, of [][sunk + 1]slice, err error) {
-	undo := func() error { return nil }
+	none := func() error { return nil }
+	undo := none
 	defer func() { err = errors.Join(err, undo()) }()
 	var since uint64
 	now := relayed
 	turn := func(way int) (err error) {
-		if way == now || o.same && way == reflected {
+		if o.same && way == reflected {
+			way = relayed
+		}
+		if way == now {
 			return nil
 		}
-		if err := undo(); err != nil {
+		end := undo
+		undo = none
+		if err := end(); err != nil {
 			return err
-		}
-		switch {
-		case way == reflected:
-			undo, err = n.reflect()
-			sent += int(t.Sent.Load() - since)
-		case way == sunk:
-			undo, err = n.sink(&t.Received)
-		default:
-			undo = func() error { return nil }
 		}
 		if now == reflected {
 			since = t.Sent.Load()
 		}
 		now = way
+		var begun func() error
+		switch way {
+		case reflected:
+			begun, err = n.reflect()
+			sent += int(t.Sent.Load() - since)
+		case sunk:
+			begun, err = n.sink(&t.Received)
+		}
+		if begun != nil {
+			undo = begun
+		}
 		return err
 	}
 	for tries := 0; len(of) < pairs && tries < 2*pairs; tries++ {
