@@ -25,6 +25,7 @@ type Config struct {
 	CPUs       []int         // that the workers are bound to, in turn; empty: any. Linux only
 	Balance    Balance       // of the workers. Linux only
 	NoRealtime bool          // workers run like all other threads, also one that alone suffices. Linux only
+	NoRaw      bool          // each packet goes out by its port's own socket. Linux only
 	Rest       time.Duration // how long a closed port is not reused; 0: DefaultRest; negative: not at all
 	TOS        int           // of transports whose Settings.TOS is negative; 0 leaves the system's default
 	CNAME      string        // in RTCP of our own

@@ -125,18 +125,20 @@ type outbox struct {
 	buf  []byte
 	used int
 	list []departure
+	raw  *rawSender // nil: each datagram by its port's own socket
 }
 
 // departure is one datagram.
 type departure struct {
-	s     *epollSocket // acquired
-	b     []byte
-	to    netip.AddrPort
-	count *traffic
+	s      *epollSocket // acquired
+	b      []byte
+	framed []byte // b with room for a UDP header before it; nil: there is no room
+	to     netip.AddrPort
+	count  *traffic
 }
 
-func newOutbox() *outbox {
-	return &outbox{buf: make([]byte, 2048*batch), list: make([]departure, 0, 2*batch)}
+func newOutbox(raw *rawSender) *outbox {
+	return &outbox{buf: make([]byte, 2048*batch), list: make([]departure, 0, 2*batch), raw: raw}
 }
 
 func (o *outbox) put(sock Socket, b []byte, to netip.AddrPort, count *traffic) bool {
@@ -144,33 +146,55 @@ func (o *outbox) put(sock Socket, b []byte, to netip.AddrPort, count *traffic) b
 	if !ours || !s.acquire() {
 		return false
 	}
-	if len(o.list) == cap(o.list) || len(b) > len(o.buf)-o.used {
+	n := udpHeader + len(b)
+	if len(o.list) == cap(o.list) || n > len(o.buf)-o.used {
 		o.flush()
 	}
-	if len(b) <= len(o.buf) {
-		at := o.buf[o.used:][:len(b)]
-		copy(at, b)
-		o.used = min(lineUp(o.used+len(b)), len(o.buf))
-		b = at
+	d := departure{s: s, b: b, to: to, count: count}
+	if n <= len(o.buf) {
+		d.framed = o.buf[o.used : o.used+n : o.used+n]
+		d.b = d.framed[udpHeader:]
+		copy(d.b, b)
+		o.used = min(lineUp(o.used+n), len(o.buf))
 	}
-	o.list = append(o.list, departure{s, b, to, count})
+	o.list = append(o.list, d)
 	count.count(len(b))
-	if o.used == 0 { // too large for a copy
+	if d.framed == nil {
 		o.flush()
 	}
 	return true
 }
 
 func (o *outbox) flush() {
-	for i := range o.list {
-		d := &o.list[i]
-		if len(d.b) > 0 && d.s.write(d.b, d.to) != 0 {
+	for rest := o.list; len(rest) > 0; {
+		if n := o.sendRaw(rest); n > 0 {
+			rest = rest[n:]
+			continue
+		}
+		if d := &rest[0]; len(d.b) > 0 && d.s.write(d.b, d.to) != 0 {
 			d.count.failed(len(d.b))
 		}
-		d.s.done()
-		*d = departure{}
+		rest = rest[1:]
+	}
+	for i := range o.list {
+		o.list[i].s.done()
+		o.list[i] = departure{}
 	}
 	o.list, o.used = o.list[:0], 0
+}
+
+// sendRaw sends as many of the first ones as can go together, and tells how many.
+func (o *outbox) sendRaw(list []departure) (n int) {
+	if o.raw == nil {
+		return 0
+	}
+	for n < len(list) && o.raw.take(&list[n]) {
+		n++
+	}
+	if n > 0 {
+		o.raw.send(func(i int) { list[i].count.failed(len(list[i].b)) })
+	}
+	return n
 }
 
 // lineUp is where the next line of the processor's caches begins.

@@ -53,7 +53,7 @@ func TestOutbox(t *testing.T) {
 			for range 3 * batch {
 				sizes = append(sizes, 172)
 			}
-			o, count, buf, bytes := newOutbox(), new(traffic), make([]byte, 65000), 0
+			o, count, buf, bytes := newOutbox(nil), new(traffic), make([]byte, 65000), 0
 			var want [][2]int
 			check := func() {
 				t.Helper()
@@ -96,7 +96,7 @@ func TestOutboxFails(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	o, count := newOutbox(), new(traffic)
+	o, count := newOutbox(nil), new(traffic)
 	o.put(s, make([]byte, 100), netip.MustParseAddrPort("255.255.255.255:9"), count) // needs SO_BROADCAST
 	o.flush()
 	if want := (Counters{Errors: 1}); count.load() != want {

@@ -23,7 +23,7 @@ const epollBatch = 256
 
 // epollIO is the PacketIO of Linux. A worker is an epoll instance with a goroutine that seldom leaves its thread. Each ready
 // socket is read once a round: at the packet rates of a voice stream a second read would only find EAGAIN. What is sent goes
-// out after a batch has been handled. The calls that cannot wait (recvfrom, sendto) skip the scheduler's bookkeeping with RawSyscall.
+// out after a batch has been handled, over IPv4 with one call for many (rawSender). The calls that cannot wait (recvfrom, sendto) skip the scheduler's bookkeeping with RawSyscall.
 //
 // So does the wait while packets keep coming. Telling the scheduler of each wait makes its monitor thread wake every
 // 20 us to take the processor away and hand it on, which cost a third of the daemon's time at 20,000 packets a second.
@@ -36,6 +36,7 @@ const epollBatch = 256
 type epollIO struct {
 	workers []*epollWorker
 	balance Balance
+	raw     bool           // media over IPv4 goes out by raw sockets, where they can be had
 	spare   int            // processors added for them
 	wg      sync.WaitGroup // the workers; Close wakes and ends them
 
@@ -44,18 +45,21 @@ type epollIO struct {
 	clock    *time.Timer // measures, as long as there are groups; nil: never
 	armed    bool
 	measured time.Time
-	worked   []int64   // the workers until then
-	busy     []float64 // share of the time before in which each had something to do
-	realtime bool      // as far as the system allows it
+	worked   []int64                     // the workers until then
+	busy     []float64                   // share of the time before in which each had something to do
+	realtime bool                        // as far as the system allows it
+	raws     map[netip.Addr][]*rawSocket // by local address, then worker
 	closed   bool
 }
 
 type epollWorker struct {
-	io   *epollIO
-	epfd int
-	wake int // eventfd, slot 0
-	now  func() time.Time
-	cpus *unix.CPUSet // that it may run on; nil: any
+	io    *epollIO
+	index int
+	epfd  int
+	wake  int // eventfd
+	tick  int // timerfd: the end of eagerWait
+	now   func() time.Time
+	cpus  *unix.CPUSet // that it may run on; nil: any
 
 	worked atomic.Int64 // ns that it has not been waiting for packets
 	urgent atomic.Bool  // it is to run before others
@@ -80,7 +84,16 @@ var procs sync.Mutex
 
 // eagerWait is how long a worker that has just had packets keeps its processor to wait for the next ones: at 50
 // packets a second, two directions bring one every 10 ms. An idle daemon waits the ordinary way and uses no time.
+// The end of it comes from a timer that stands for many waits: one for each would have to be set and taken back for each, which
+// costs a virtual machine two exits.
 const eagerWait = 10 * time.Millisecond
+
+// The first slots are not sockets'.
+const (
+	wakeSlot = iota
+	tickSlot
+	firstSlot
+)
 
 // systemIO makes workers as cfg wants them.
 func systemIO(cfg Config) func(int, func() time.Time) (PacketIO, error) {
@@ -98,9 +111,12 @@ func systemIO(cfg Config) func(int, func() time.Time) (PacketIO, error) {
 
 func newEpollIO(cfg Config, workers int, now func() time.Time) (*epollIO, error) {
 	e := &epollIO{
-		spare: workers, balance: cfg.Balance, groups: map[uint64]*epollGroup{},
+		spare: workers, balance: cfg.Balance, groups: map[uint64]*epollGroup{}, raws: map[netip.Addr][]*rawSocket{},
 		realtime: !cfg.NoRealtime && cpus > 1, // the only CPU is not taken from signalling
 		worked:   make([]int64, workers), busy: make([]float64, workers),
+	}
+	if !cfg.NoRaw {
+		e.raw = mayRaw(cfg.Log)
 	}
 	spareProcs(workers)
 	if e.balance == Pack {
@@ -113,13 +129,16 @@ func newEpollIO(cfg Config, workers int, now func() time.Time) (*epollIO, error)
 			e.Close()
 			return nil, err
 		}
-		w.io = e
+		w.io, w.index = e, i
 		if len(cfg.CPUs) > 0 {
 			w.cpus = new(unix.CPUSet)
 			w.cpus.Set(cfg.CPUs[i%len(cfg.CPUs)])
 		}
 		e.workers = append(e.workers, w)
 		e.wg.Go(w.run)
+	}
+	for _, i := range cfg.Interfaces {
+		e.rawSockets(i.Local.Unmap())
 	}
 	return e, nil
 }
@@ -148,15 +167,28 @@ func newEpollWorker(now func() time.Time) (*epollWorker, error) {
 		unix.Close(epfd)
 		return nil, fmt.Errorf("eventfd: %w", err)
 	}
-	w := &epollWorker{epfd: epfd, wake: wake, now: now, slots: make([]*epollSocket, 1)}
-	if err := unix.EpollCtl(epfd, unix.EPOLL_CTL_ADD, wake, &unix.EpollEvent{Events: unix.EPOLLIN}); err != nil {
-		w.release()
-		return nil, fmt.Errorf("epoll: %w", err)
+	tick, err := unix.TimerfdCreate(unix.CLOCK_MONOTONIC, unix.TFD_CLOEXEC|unix.TFD_NONBLOCK)
+	if err != nil {
+		unix.Close(epfd)
+		unix.Close(wake)
+		return nil, fmt.Errorf("timerfd: %w", err)
+	}
+	w := &epollWorker{epfd: epfd, wake: wake, tick: tick, now: now, slots: make([]*epollSocket, firstSlot)}
+	for slot, fd := range []int{wakeSlot: wake, tickSlot: tick} {
+		ev := unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(slot)}
+		if slot == tickSlot {
+			ev.Events |= unix.EPOLLET // it is never read
+		}
+		if err := unix.EpollCtl(epfd, unix.EPOLL_CTL_ADD, fd, &ev); err != nil {
+			w.release()
+			return nil, fmt.Errorf("epoll: %w", err)
+		}
 	}
 	return w, nil
 }
 
 func (w *epollWorker) release() {
+	unix.Close(w.tick)
 	unix.Close(w.wake)
 	unix.Close(w.epfd)
 }
@@ -189,6 +221,9 @@ func (e *epollIO) Close() error {
 		}
 		w.release()
 	}
+	for _, list := range e.raws {
+		closeRaws(list)
+	}
 	return nil
 }
 
@@ -197,15 +232,32 @@ func (e *epollIO) Open(local netip.AddrPort, group uint64, deliver Deliver) (Soc
 }
 
 func (e *epollIO) openFetching(local netip.AddrPort, group uint64, deliver Deliver, fetch func(int) uint64) (Socket, error) {
-	s := &epollSocket{io: e, deliver: deliver, fetch: fetch, v6: local.Addr().Is6()}
+	s := &epollSocket{io: e, deliver: deliver, fetch: fetch, v6: local.Addr().Is6(), local: local}
 	if err := s.bind(local); err != nil {
 		return nil, err
 	}
+	s.raw = e.rawSockets(local.Addr())
 	if err := e.join(group, s); err != nil {
 		unix.Close(s.fd)
 		return nil, err
 	}
 	return s, nil
+}
+
+// rawSockets are the workers' for a local address, which stay until Close; none: it has to do without. An address that the
+// machine did not have at the start may have come.
+func (e *epollIO) rawSockets(local netip.Addr) []*rawSocket {
+	if !e.raw || !local.Is4() || local.IsUnspecified() {
+		return nil
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	list := e.raws[local]
+	if len(list) == 0 && !e.closed {
+		list = openRaws(local, len(e.workers))
+		e.raws[local] = list
+	}
+	return list
 }
 
 func (w *epollWorker) add(s *epollSocket) error {
@@ -248,14 +300,19 @@ func (w *epollWorker) run() {
 		_ = unix.SchedSetaffinity(0, w.cpus) // checkCPUs has asked; the thread stays locked, and ends with us
 	}
 	in := newInbox()
-	out := newOutbox()
+	var raw *rawSender
+	if w.io.raw {
+		raw = newRawSender(w.index)
+	}
+	out := newOutbox(raw)
 	meta := &Meta{Scratch: make([]byte, ScratchLen), later: out}
 	var events [epollBatch]unix.EpollEvent
 	var ready [epollBatch]*epollSocket
 	var sched scheduling
 	defer sched.end()
+	var eager eagerness
 	for {
-		n, err := w.wait(events[:])
+		n, err := w.wait(events[:], &eager)
 		if err != 0 && err != unix.EINTR {
 			return // the descriptor is gone: nothing can be waited for any more
 		}
@@ -274,8 +331,8 @@ func (w *epollWorker) run() {
 		if done {
 			return
 		}
-		sched.want(w.urgent.Load())
 		meta.At = w.now()
+		sched.want(w.urgent.Load())
 		for i := 0; i < n; {
 			i += in.read(ready[i:n])
 			in.deliver(meta)
@@ -285,18 +342,40 @@ func (w *epollWorker) run() {
 	}
 }
 
-// wait blocks until a socket is ready: first without the scheduler's knowledge, then, when nothing comes, with it.
-func (w *epollWorker) wait(events []unix.EpollEvent) (int, unix.Errno) {
-	n, _, errno := unix.RawSyscall6(unix.SYS_EPOLL_PWAIT, uintptr(w.epfd), uintptr(unsafe.Pointer(&events[0])),
-		uintptr(len(events)), uintptr(eagerWait.Milliseconds()), 0, 0)
-	if errno == 0 && n == 0 {
-		n, _, errno = unix.Syscall6(unix.SYS_EPOLL_PWAIT, uintptr(w.epfd), uintptr(unsafe.Pointer(&events[0])),
-			uintptr(len(events)), ^uintptr(0), 0, 0)
+// eagerness is how a worker waits.
+type eagerness struct {
+	on   bool // without the scheduler's knowledge
+	busy bool // packets have come since the timer was set
+}
+
+// wait blocks until a socket is ready.
+func (w *epollWorker) wait(events []unix.EpollEvent, e *eagerness) (n int, errno unix.Errno) {
+	var r uintptr
+	if e.on {
+		r, _, errno = unix.RawSyscall6(unix.SYS_EPOLL_PWAIT, uintptr(w.epfd), uintptr(unsafe.Pointer(&events[0])), uintptr(len(events)), ^uintptr(0), 0, 0)
+	} else {
+		r, _, errno = unix.Syscall6(unix.SYS_EPOLL_PWAIT, uintptr(w.epfd), uintptr(unsafe.Pointer(&events[0])), uintptr(len(events)), ^uintptr(0), 0, 0)
 	}
 	if errno != 0 {
 		return 0, errno
 	}
-	return int(n), 0
+	over := false
+	for i := range events[:r] {
+		switch events[i].Fd {
+		case tickSlot:
+			over = true
+		case wakeSlot:
+		default:
+			e.busy = true
+		}
+	}
+	if over || !e.on {
+		if e.on = e.busy; e.on {
+			_ = unix.TimerfdSettime(w.tick, 0, &unix.ItimerSpec{Value: unix.NsecToTimespec(eagerWait.Nanoseconds())}, nil)
+		}
+		e.busy = false
+	}
+	return int(r), 0
 }
 
 // epollSocket is one socket. Its descriptor is closed when nobody uses it any more, so that a number which the kernel
@@ -307,6 +386,9 @@ type epollSocket struct {
 	slot    uint32      // io.mu
 	fd      int
 	v6      bool
+	local   netip.AddrPort
+	raw     []*rawSocket // by worker; none: it sends by itself
+	tos     atomic.Uint32
 	scope   uint32 // of a link-local address
 	zone    string
 	deliver Deliver
@@ -442,5 +524,9 @@ func (s *epollSocket) SetTOS(tos uint8) error {
 	if s.v6 {
 		return unix.SetsockoptInt(s.fd, unix.IPPROTO_IPV6, unix.IPV6_TCLASS, int(tos))
 	}
-	return unix.SetsockoptInt(s.fd, unix.IPPROTO_IP, unix.IP_TOS, int(tos))
+	err := unix.SetsockoptInt(s.fd, unix.IPPROTO_IP, unix.IP_TOS, int(tos))
+	if err == nil {
+		s.tos.Store(uint32(tos))
+	}
+	return err
 }

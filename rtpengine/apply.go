@@ -17,7 +17,7 @@ import (
 // openRelay starts the relay for cfg.
 func openRelay(cfg *Config) (*relay.Host, error) {
 	rc := relay.Config{
-		Workers: cfg.Workers, CPUs: cfg.CPUs, Balance: cfg.Balance, NoRealtime: cfg.NoRealtime, TOS: cfg.TOS, Software: cfg.SoftwareID, CNAME: cfg.InstanceID, Log: cfg.Log, Now: cfg.Now, IO: cfg.IO, Table: cfg.Table,
+		Workers: cfg.Workers, CPUs: cfg.CPUs, Balance: cfg.Balance, NoRealtime: cfg.NoRealtime, NoRaw: cfg.NoRaw, TOS: cfg.TOS, Software: cfg.SoftwareID, CNAME: cfg.InstanceID, Log: cfg.Log, Now: cfg.Now, IO: cfg.IO, Table: cfg.Table,
 		CertCipher: cfg.CertCipher, RSABits: cfg.RSAKeyBits, DTLSMTU: cfg.DTLSMTU, StrictProfiles: cfg.StrictProfiles,
 	}
 	for _, in := range cfg.Interfaces {

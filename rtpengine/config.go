@@ -21,6 +21,7 @@ type Config struct {
 	CPUs       []int // that the workers are bound to, in turn; empty: any
 	Balance    relay.Balance
 	NoRealtime bool // media threads run like all others
+	NoRaw      bool // each packet goes out by its port's own socket
 
 	TOS              int // media; 0 leaves the system's default
 	EndpointLearning relay.Learning

@@ -104,6 +104,8 @@ var mediaOptions = []option{
 		into: func(s *settings) any { return &s.mediaCPUs }},
 	{name: "media-balance", kind: text, arg: "pack|spread", def: "pack", help: "which worker reads a call: fill them in order, as few threads to wake cost less, or all alike",
 		into: func(s *settings) any { return &s.balance }},
+	{name: "media-send", kind: text, arg: "raw|socket", def: "raw", help: "how media over IPv4 goes out: many packets at once by raw sockets, where CAP_NET_RAW is there, or each by its port's own socket",
+		into: func(s *settings) any { return &s.mediaSend }},
 	{name: "scheduling", kind: text, arg: "default|rr|fifo|none|...", def: "default", tier: 'C',
 		help: "the first three: a media worker that alone suffices for all calls runs in real time, where the system lets it; else like other threads",
 		into: func(s *settings) any { return &s.scheduling }},

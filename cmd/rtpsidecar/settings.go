@@ -47,6 +47,7 @@ type settings struct {
 	portMin, portMax int
 	learning         string
 	mediaCPUs        string
+	mediaSend        string
 	balance          string
 	scheduling       string
 	maxBandwidth     int
@@ -104,6 +105,7 @@ func (s *settings) finish(ctx context.Context, net network) error {
 	s.engine.EndpointLearning = learningModes[s.learning]
 	s.engine.Balance = balances[s.balance]
 	s.engine.NoRealtime = !slices.Contains([]string{"default", "rr", "fifo"}, s.scheduling)
+	s.engine.NoRaw = s.mediaSend == "socket"
 	s.engine.MaxBandwidth = uint64(s.maxBandwidth)
 
 	var err error
@@ -143,6 +145,7 @@ func (s *settings) check() error {
 	}
 	oneOf("endpoint-learning", s.learning, "heuristic", "delayed", "immediate", "off")
 	oneOf("media-balance", s.balance, "pack", "spread")
+	oneOf("media-send", s.mediaSend, "raw", "socket")
 	oneOf("homer-protocol", s.homerProtocol, "udp", "tcp")
 	oneOf("kernel", s.kernel, "auto", "off", "require")
 	oneOf("kernel-attach", s.kernelAttach, "tc", "xdp")
