@@ -2,6 +2,7 @@ package relay
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -36,7 +37,6 @@ const epollBatch = 256
 type epollIO struct {
 	workers []*epollWorker
 	balance Balance
-	raw     bool           // media over IPv4 goes out by raw sockets, where they can be had
 	spare   int            // processors added for them
 	wg      sync.WaitGroup // the workers; Close wakes and ends them
 
@@ -45,21 +45,20 @@ type epollIO struct {
 	clock    *time.Timer // measures, as long as there are groups; nil: never
 	armed    bool
 	measured time.Time
-	worked   []int64                     // the workers until then
-	busy     []float64                   // share of the time before in which each had something to do
-	realtime bool                        // as far as the system allows it
-	raws     map[netip.Addr][]*rawSocket // by local address, then worker
+	worked   []int64   // the workers until then
+	busy     []float64 // share of the time before in which each had something to do
+	realtime bool      // as far as the system allows it
 	closed   bool
 }
 
 type epollWorker struct {
-	io    *epollIO
-	index int
-	epfd  int
-	wake  int // eventfd
-	tick  int // timerfd: the end of eagerWait
-	now   func() time.Time
-	cpus  *unix.CPUSet // that it may run on; nil: any
+	io   *epollIO
+	epfd int
+	wake int // eventfd
+	tick int // timerfd: the end of eagerWait
+	now  func() time.Time
+	cpus *unix.CPUSet // that it may run on; nil: any
+	raw  *rawSender   // nil: each port's own socket sends
 
 	worked atomic.Int64 // ns that it has not been waiting for packets
 	urgent atomic.Bool  // it is to run before others
@@ -111,12 +110,9 @@ func systemIO(cfg Config) func(int, func() time.Time) (PacketIO, error) {
 
 func newEpollIO(cfg Config, workers int, now func() time.Time) (*epollIO, error) {
 	e := &epollIO{
-		spare: workers, balance: cfg.Balance, groups: map[uint64]*epollGroup{}, raws: map[netip.Addr][]*rawSocket{},
+		spare: workers, balance: cfg.Balance, groups: map[uint64]*epollGroup{},
 		realtime: !cfg.NoRealtime && cpus > 1, // the only CPU is not taken from signalling
 		worked:   make([]int64, workers), busy: make([]float64, workers),
-	}
-	if !cfg.NoRaw {
-		e.raw = mayRaw(cfg.Log)
 	}
 	spareProcs(workers)
 	if e.balance == Pack {
@@ -129,16 +125,21 @@ func newEpollIO(cfg Config, workers int, now func() time.Time) (*epollIO, error)
 			e.Close()
 			return nil, err
 		}
-		w.io, w.index = e, i
+		w.io = e
 		if len(cfg.CPUs) > 0 {
 			w.cpus = new(unix.CPUSet)
 			w.cpus.Set(cfg.CPUs[i%len(cfg.CPUs)])
 		}
 		e.workers = append(e.workers, w)
+		if !cfg.NoRaw {
+			if w.raw, err = newRawSender(); err != nil && i == 0 {
+				if errors.Is(err, unix.EPERM) {
+					err = fmt.Errorf("%w (CAP_NET_RAW)", err)
+				}
+				cfg.Log.Info("media is sent packet by packet, not by raw sockets", "reason", err)
+			}
+		}
 		e.wg.Go(w.run)
-	}
-	for _, i := range cfg.Interfaces {
-		e.rawSockets(i.Local.Unmap())
 	}
 	return e, nil
 }
@@ -188,6 +189,9 @@ func newEpollWorker(now func() time.Time) (*epollWorker, error) {
 }
 
 func (w *epollWorker) release() {
+	if w.raw != nil {
+		w.raw.close()
+	}
 	unix.Close(w.tick)
 	unix.Close(w.wake)
 	unix.Close(w.epfd)
@@ -221,9 +225,6 @@ func (e *epollIO) Close() error {
 		}
 		w.release()
 	}
-	for _, list := range e.raws {
-		closeRaws(list)
-	}
 	return nil
 }
 
@@ -236,28 +237,11 @@ func (e *epollIO) openFetching(local netip.AddrPort, group uint64, deliver Deliv
 	if err := s.bind(local); err != nil {
 		return nil, err
 	}
-	s.raw = e.rawSockets(local.Addr())
 	if err := e.join(group, s); err != nil {
 		unix.Close(s.fd)
 		return nil, err
 	}
 	return s, nil
-}
-
-// rawSockets are the workers' for a local address, which stay until Close; none: it has to do without. An address that the
-// machine did not have at the start may have come.
-func (e *epollIO) rawSockets(local netip.Addr) []*rawSocket {
-	if !e.raw || !local.Is4() || local.IsUnspecified() {
-		return nil
-	}
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	list := e.raws[local]
-	if len(list) == 0 && !e.closed {
-		list = openRaws(local, len(e.workers))
-		e.raws[local] = list
-	}
-	return list
 }
 
 func (w *epollWorker) add(s *epollSocket) error {
@@ -300,11 +284,7 @@ func (w *epollWorker) run() {
 		_ = unix.SchedSetaffinity(0, w.cpus) // checkCPUs has asked; the thread stays locked, and ends with us
 	}
 	in := newInbox()
-	var raw *rawSender
-	if w.io.raw {
-		raw = newRawSender(w.index)
-	}
-	out := newOutbox(raw)
+	out := newOutbox(w.raw)
 	meta := &Meta{Scratch: make([]byte, ScratchLen), later: out}
 	var events [epollBatch]unix.EpollEvent
 	var ready [epollBatch]*epollSocket
@@ -387,7 +367,6 @@ type epollSocket struct {
 	fd      int
 	v6      bool
 	local   netip.AddrPort
-	raw     []*rawSocket // by worker; none: it sends by itself
 	tos     atomic.Uint32
 	scope   uint32 // of a link-local address
 	zone    string

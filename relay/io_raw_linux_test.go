@@ -12,27 +12,27 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// needRaw is for tests of raw sockets.
-func needRaw(t *testing.T) {
+// testRaw is a sender of this process, which has to be allowed to.
+func testRaw(t *testing.T) *rawSender {
 	t.Helper()
-	fd, err := openRaw(netip.MustParseAddr("127.0.0.1"))
+	r, err := newRawSender()
 	if errors.Is(err, unix.EPERM) {
 		t.Skip("SKIPPED: raw sockets need CAP_NET_RAW")
 	}
 	if err != nil {
 		t.Fatal(err)
 	}
-	unix.Close(fd)
+	t.Cleanup(r.close)
+	return r
 }
 
 // TestRawSender sends from several ports, addresses and with several TOS values, in one batch and in an order that has to
-// stay, with and without leave to use raw sockets.
+// stay, by a raw socket and by the ports' own.
 func TestRawSender(t *testing.T) {
-	needRaw(t)
 	for _, tt := range []struct {
-		name    string
-		allowed bool
-	}{{"raw", true}, {"refused", false}} {
+		name string
+		raw  bool
+	}{{"raw", true}, {"own", false}} {
 		t.Run(tt.name, func(t *testing.T) {
 			far := farEnd(t, "127.0.0.1")
 			conn, err := far.SyscallConn()
@@ -44,7 +44,6 @@ func TestRawSender(t *testing.T) {
 				t.Fatal(err)
 			}
 			e := testIO(t, 1, Pack)
-			e.raw = tt.allowed
 			type sender struct {
 				s   Socket
 				at  netip.AddrPort
@@ -63,7 +62,11 @@ func TestRawSender(t *testing.T) {
 				}
 				from = append(from, sender{s, at, tos})
 			}
-			o, count, refused := newOutbox(newRawSender(0)), new(traffic), new(traffic)
+			var raw *rawSender
+			if tt.raw {
+				raw = testRaw(t)
+			}
+			o, count, refused := newOutbox(raw), new(traffic), new(traffic)
 			broadcast := netip.MustParseAddrPort("255.255.255.255:9")
 			buf, control := make([]byte, 2000), make([]byte, 64)
 			number := uint32(0)
@@ -108,13 +111,8 @@ func TestRawSender(t *testing.T) {
 
 // TestRawHearsNothing: what comes to an address is not copied to the raw sockets that send from it.
 func TestRawHearsNothing(t *testing.T) {
-	needRaw(t)
+	raw := testRaw(t)
 	far := farEnd(t, "127.0.0.1")
-	list := openRaws(netip.MustParseAddr("127.0.0.1"), 2)
-	defer closeRaws(list)
-	if len(list) != 2 {
-		t.Fatalf("%d sockets", len(list))
-	}
 	conn, err := net.Dial("udp", far.LocalAddr().String())
 	if err != nil {
 		t.Fatal(err)
@@ -128,7 +126,7 @@ func TestRawHearsNothing(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if n, _, err := unix.Recvfrom(list[1].fd, make([]byte, 99), 0); err != unix.EAGAIN {
+	if n, _, err := unix.Recvfrom(raw.fd, make([]byte, 99), 0); err != unix.EAGAIN {
 		t.Errorf("a raw socket got %d bytes, %v", n, err)
 	}
 }
