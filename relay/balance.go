@@ -14,7 +14,7 @@ const (
 // What Pack goes by, in shares of a worker's time outside of its wait. A packet waits for those before it, so a worker is full
 // before it has no time left. At 80,000 packets a second, where one has 0.4 to 0.6 to do, it takes a fifth less of the
 // processors' time than two, and in real time its slowest hundredth of the packets is as fast. On a slower machine, where one has 0.75 to do
-// of them, it still takes a twentieth less, and the slowest hundredth comes after 4 to 20 ms instead of 14 to 25.
+// of them, it still takes a thirtieth less.
 const (
 	full   = 0.85 // who is above this shares with another
 	filled = 0.7  // who is above this gets no more

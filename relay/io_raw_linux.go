@@ -83,7 +83,7 @@ func (r *rawSender) close() { unix.Close(r.fd) }
 // call with what waits already.
 func (r *rawSender) take(d *departure) bool {
 	local, tos := d.s.local, d.s.tos.Load()
-	if d.framed == nil || !d.to.Addr().Is4() || d.to.Port() == 0 || !local.Addr().Is4() || local.Addr().IsUnspecified() {
+	if d.framed == nil || len(d.b) == 0 || !d.to.Addr().Is4() || d.to.Port() == 0 || !local.Addr().Is4() || local.Addr().IsUnspecified() {
 		return false
 	}
 	if r.n == 0 && tos != r.tos && unix.SetsockoptInt(r.fd, unix.IPPROTO_IP, unix.IP_TOS, int(tos)) == nil {
