@@ -1,6 +1,7 @@
 package relay
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -181,5 +182,69 @@ func TestUDPChecksum(t *testing.T) {
 	}
 	if ends[0] < 100 || ends[1] < 100 {
 		t.Error("one side is hardly met: " + fmt.Sprint(ends))
+	}
+}
+
+// TestRawPackets compares what leaves by a raw socket with what the port's own sends: all but the identification, which counts on,
+// and checksums: the loopback device leaves open that of UDP in the latter.
+func TestRawPackets(t *testing.T) {
+	raw := testRaw(t)
+	far := farEnd(t, "127.0.0.1")
+	at := freePort(t, "127.0.0.1")
+	s, err := testIO(t, 1, Pack).Open(at, 1, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lo, err := net.InterfaceByName("lo")
+	if err != nil {
+		t.Fatal(err)
+	}
+	fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(fd)
+	if err := unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &unix.Timeval{Sec: 5}); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Bind(fd, &unix.SockaddrLinklayer{Protocol: hostOrder(unix.ETH_P_IP), Ifindex: lo.Index}); err != nil {
+		t.Fatal(err)
+	}
+	// left is the next packet of the port.
+	left := func() []byte {
+		t.Helper()
+		buf := make([]byte, 2048)
+		for {
+			n, _, err := unix.Recvfrom(fd, buf, 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if n >= 28 && buf[9] == unix.IPPROTO_UDP && binary.BigEndian.Uint16(buf[20:]) == at.Port() {
+				return buf[:n]
+			}
+		}
+	}
+	payload := make([]byte, 1400)
+	for i := range payload {
+		payload[i] = byte(rand.Uint32())
+	}
+	for _, tos := range []uint8{0, 184} {
+		if err := s.SetTOS(tos); err != nil {
+			t.Fatal(err)
+		}
+		for _, size := range []int{1, 172, 173, 1400} {
+			var got [2][]byte
+			for i, o := range []*outbox{newOutbox(raw), newOutbox(nil)} {
+				o.put(s, payload[:size], addrOf(far), new(traffic))
+				o.flush()
+				got[i] = left()
+				for _, sum := range []int{4, 10, 26} {
+					binary.BigEndian.PutUint16(got[i][sum:], 0)
+				}
+			}
+			if !bytes.Equal(got[0], got[1]) || got[0][1] != tos || len(got[0]) != 28+size {
+				t.Errorf("TOS %d, %d bytes:\n%x by the raw socket\n%x by its own", tos, size, got[0][:min(40, len(got[0]))], got[1][:min(40, len(got[1]))])
+			}
+		}
 	}
 }
