@@ -284,9 +284,10 @@ func (p *parser) codec(value string) (c *Codec, rest string, err error) {
 	return &p.m.Codecs[i-1], trim(rest), nil
 }
 
+// attributeParts cuts an attribute at its colon. A key keeps no CR at its end: without a value it would be the line's.
 func attributeParts(line string) (key, value string) {
 	key, value, _ = strings.Cut(line, ":")
-	return key, value
+	return strings.TrimRight(key, "\r"), value
 }
 
 func (p *parser) attribute(line string) error {

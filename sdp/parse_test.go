@@ -81,6 +81,7 @@ func TestParseTolerates(t *testing.T) {
 		{"stops at a blank line", "v=0\ns=a\n \t\ns=b\n", "v=0|o=- 0 0 IN IP4 0.0.0.0|s=a|t=0 0|"},
 		{"no line end", "v=0\ns=a", "v=0|o=- 0 0 IN IP4 0.0.0.0|s=a|t=0 0|"},
 		{"several CR", "v=0\r\r\ns=a\r\r\n", "v=0|o=- 0 0 IN IP4 0.0.0.0|s=a|t=0 0|"},
+		{"CR before a colon", "v=0\na=\r:\na=x\r\r:\n", "v=0|o=- 0 0 IN IP4 0.0.0.0|s=|t=0 0|a=|a=x|"},
 		{"user name with blanks", "v=0\no=a b 1 2 IN IP4 x\n", "v=0|o=a b 1 2 IN IP4 x|s=|t=0 0|"},
 		{"session lines in a media", "v=0\nm=a 1 x y\no=- 1 2 IN IP6 ::1\ns=b\nt=1 2\nu=w\n",
 			"v=0|o=- 1 2 IN IP6 ::1|s=b|u=w|t=1 2|m=a 1 x y|c=IN IP4 0.0.0.0|"},
