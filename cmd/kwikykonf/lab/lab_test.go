@@ -22,6 +22,7 @@ import (
 	"time"
 
 	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
 
@@ -216,12 +217,17 @@ type tab struct {
 	name   string
 }
 
-// visit opens the page in a window of its own.
-func visit(t *testing.T, browser context.Context, url, name string) *tab {
+// visit opens the page in a window of its own, with scripts that run before those of the page.
+func visit(t *testing.T, browser context.Context, url, name string, scripts ...string) *tab {
 	t.Helper()
 	ctx, cancel := chromedp.NewContext(browser)
 	t.Cleanup(cancel)
 	p := &tab{t, ctx, cancel, name}
+	for _, js := range scripts {
+		if _, err := chromedp.Call(ctx, page.AddScriptToEvaluateOnNewDocument, page.AddScriptToEvaluateOnNewDocumentParams{Source: js}); err != nil {
+			t.Fatal(err)
+		}
+	}
 	if _, err := chromedp.Run(ctx, chromedp.Navigate(url)); err != nil {
 		t.Fatal(err)
 	}
@@ -438,6 +444,26 @@ func (r room) calls(t *testing.T) []string {
 		ids = append(ids, id.Str())
 	}
 	return ids
+}
+
+// heard counts the ends of a call that the relay had sound from.
+func (r room) heard(t *testing.T, id string) (n int) {
+	t.Helper()
+	query := new(ng.Dict)
+	query.AddString("command", "query")
+	query.AddString("call-id", id)
+	reply, err := r.relay.NG.Do(t.Context(), query)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, party := range reply.Value("tags").Dict().Entries() {
+		for _, m := range party.Value.Dict().Value("medias").List() {
+			if strings.HasPrefix(m.Dict().Value("codec").Str(), "opus/") {
+				n++
+			}
+		}
+	}
+	return n
 }
 
 // screenshot keeps a picture in the folder that CONFERENCE_PICTURES names, for people to look at.
