@@ -176,7 +176,7 @@ func (t *Transport) runDTLS(time.Time) {
 func (p *port) dtls(b []byte, from netip.AddrPort) {
 	a := p.comp.assoc.Load()
 	if a == nil || !p.comp.proven(from) {
-		p.in.errors.Add(1)
+		p.refused()
 		p.comp.dropped().dtls.Add(1)
 		return
 	}

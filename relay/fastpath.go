@@ -295,12 +295,15 @@ func (f *flow) merge(c *ebpf.Counter) {
 	if c.Packets < old.Packets || len(c.Sources) != len(old.Sources) || len(c.Sinks) != len(old.Sinks) {
 		return
 	}
-	f.port.in.add(c.Packets-old.Packets, c.Bytes-old.Bytes, c.Replayed-old.Replayed)
+	errors := c.Replayed - old.Replayed
+	f.port.in.add(c.Packets-old.Packets, c.Bytes-old.Bytes, errors)
 	f.fp.kernel.add(c.Packets-old.Packets, c.Bytes-old.Bytes, 0)
 	for i := range c.Sinks {
 		now, was := &c.Sinks[i], &old.Sinks[i]
 		f.outs[i].port.out.add(now.Packets-was.Packets, now.Bytes-was.Bytes, now.Errors-was.Errors)
+		errors += now.Errors - was.Errors
 	}
+	f.t.host.handled.errors.Add(errors)
 	var newest time.Time
 	for i := range c.Sources {
 		s := &c.Sources[i]
@@ -515,10 +518,4 @@ func (f *flow) status() (in bool, reason string) {
 		reason = *r
 	}
 	return f.installed.Load(), reason
-}
-
-func (c *traffic) add(packets, bytes, errors uint64) {
-	c.packets.Add(packets)
-	c.bytes.Add(bytes)
-	c.errors.Add(errors)
 }

@@ -27,7 +27,7 @@ func (p *port) receive(b []byte, from netip.AddrPort, m *Meta) {
 	case kind == KindZRTP && c.id == RTP && c.recv.Load() == nil:
 		p.opaque(lv, b, from, m)
 	default:
-		p.in.errors.Add(1)
+		p.refused()
 		c.dropped().malformed.Add(1)
 	}
 }
@@ -36,10 +36,10 @@ func (p *port) receive(b []byte, from netip.AddrPort, m *Meta) {
 func (p *port) opaque(lv *live, b []byte, from netip.AddrPort, m *Meta) {
 	c := p.comp
 	if !c.admit(lv, p, from, lv.opaque, m.At) {
-		p.in.errors.Add(1)
+		p.refused()
 		return
 	}
-	p.in.count(len(b))
+	p.received(len(b), m)
 	if lv.dropIn {
 		return
 	}
@@ -84,13 +84,13 @@ func (p *port) rtp(lv *live, b []byte, from netip.AddrPort, m *Meta) {
 		ok = err == nil && c.admit(lv, p, from, true, m.At)
 	}
 	if !ok {
-		p.in.errors.Add(1)
+		p.refused()
 		return
 	}
 	if t.fast != nil {
 		t.fast.admitted(p, from, h, m.At)
 	}
-	p.in.count(size)
+	p.received(size, m)
 	if c.lastSSRC.Load() != h.SSRC {
 		c.lastSSRC.Store(h.SSRC)
 	}
@@ -102,7 +102,7 @@ func (p *port) rtp(lv *live, b []byte, from netip.AddrPort, m *Meta) {
 	}
 	if route == nil {
 		if len(plan.Routes) > 0 {
-			p.in.errors.Add(1)
+			p.refused()
 			c.dropped().unrouted.Add(1)
 		}
 		return
@@ -114,7 +114,7 @@ func (p *port) rtp(lv *live, b []byte, from netip.AddrPort, m *Meta) {
 		return
 	}
 	if route.LoopCheck && c.loops(b, m.At) {
-		p.in.errors.Add(1)
+		p.refused()
 		return
 	}
 	if route.Short != nil && c.short(route.Short, b, h) {

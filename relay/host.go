@@ -56,6 +56,8 @@ type Host struct {
 	fast   *fastPath // nil: none
 	certs  *dtls.Certificates
 
+	handled handled
+
 	retiring sync.WaitGroup // associations that were replaced and say good-bye
 
 	mu         sync.Mutex
@@ -327,7 +329,7 @@ type Totals struct {
 	Refused       map[string]uint64 // how often streams were kept from the fast path, by reason; their number is bounded
 }
 
-// Totals sums up. Its cost is that of Use.
+// Totals sums up. It costs no look at the transports.
 func (h *Host) Totals() Totals {
 	var sum Totals
 	if h.fast != nil {
@@ -337,13 +339,10 @@ func (h *Host) Totals() Totals {
 		st := h.fast.table.Status()
 		sum.GuardPassed, sum.GuardDropped = st.GuardPassed, st.GuardDropped
 	}
-	for _, u := range h.Use() {
-		sum.User.add(u.In)
-		sum.User.Errors += u.Out.Errors
+	sum.User = h.handled.load()
+	if io, ok := h.io.(interface{ failures() uint64 }); ok {
+		sum.User.Errors += io.failures()
 	}
-	// The ports count both, and were read later.
-	sum.User.Packets -= sum.Kernel.Packets
-	sum.User.Bytes -= sum.Kernel.Bytes
 	sum.EventsDropped = h.events.dropped.Load()
 	return sum
 }

@@ -95,59 +95,101 @@ func call(t *testing.T, h *Host, affinity uint64) (a, b *Transport) {
 	return a, b
 }
 
-func TestForwardLoopback(t *testing.T) {
-	for _, io := range []struct {
-		name string
-		io   func(int, func() time.Time) (PacketIO, error)
-	}{
-		{"system", systemIO(Config{})},
-		{"portable", func(n int, now func() time.Time) (PacketIO, error) { return newNetIO(n, now), nil }},
+// eachIO runs a test with every way to send and receive, as an argument for testHost.
+func eachIO(t *testing.T, test func(t *testing.T, with func(*Config))) {
+	for name, with := range map[string]func(*Config){
+		"raw":    func(*Config) {},
+		"socket": func(c *Config) { c.NoRaw = true },
+		"portable": func(c *Config) {
+			c.IO = func(n int, now func() time.Time) (PacketIO, error) { return newNetIO(n, now), nil }
+		},
 	} {
-		t.Run(io.name, func(t *testing.T) {
-			h := testHost(t, func(c *Config) { c.IO = io.io })
-			a, b := call(t, h, 7)
-			if a.group != b.group {
-				t.Errorf("groups %d and %d for one affinity", a.group, b.group)
-			}
-			pa, pb := newPhone(t), newPhone(t)
-			pbRTCP := newPhone(t)
-			a.Apply(Settings{Remote: [2]netip.AddrPort{pa.addr()}, RemoteSeen: true})
-			b.Apply(Settings{Remote: [2]netip.AddrPort{pb.addr(), pbRTCP.addr()}, RemoteSeen: true})
-
-			pa.send(rtpPacket(1, 5), a, RTP)
-			got, from := pb.receive()
-			if string(got) != string(rtpPacket(1, 5)) || from.Port() != b.Locals()[0].Ports[RTP] {
-				t.Errorf("got %x from %s", got, from)
-			}
-			pa.send(receiverReport, a, RTCP)
-			got, from = pbRTCP.receive()
-			if string(got) != string(receiverReport) || from.Port() != b.Locals()[0].Ports[RTCP] {
-				t.Errorf("got %x from %s", got, from)
-			}
-			st := a.Status()
-			if in := st.Streams[RTP].In; in.Packets != 1 || in.Bytes != 16 || in.Errors != 0 {
-				t.Errorf("in %+v", in)
-			}
-			if !st.Streams[RTP].Confirmed || st.Streams[RTP].Endpoint != pa.addr() {
-				t.Errorf("endpoint %+v", st.Streams[RTP])
-			}
-			if out := b.Status().Streams[RTP].Out; out.Packets != 1 {
-				t.Errorf("out %+v", out)
-			}
-			var kinds []EventKind
-			for range 3 {
-				kinds = append(kinds, (<-h.Events()).Kind)
-			}
-			a.Close()
-			b.Close()
-			if got := h.Totals().User; got.Packets != 2 {
-				t.Errorf("totals %+v", got)
-			}
-			if err := a.Apply(Settings{}); !errors.Is(err, net.ErrClosed) {
-				t.Errorf("Apply after Close: %v, events %v", err, kinds)
-			}
-		})
+		t.Run(name, func(t *testing.T) { test(t, with) })
 	}
+}
+
+func TestForwardLoopback(t *testing.T) {
+	eachIO(t, func(t *testing.T, with func(*Config)) {
+		h := testHost(t, with)
+		a, b := call(t, h, 7)
+		if a.group != b.group {
+			t.Errorf("groups %d and %d for one affinity", a.group, b.group)
+		}
+		pa, pb := newPhone(t), newPhone(t)
+		pbRTCP := newPhone(t)
+		a.Apply(Settings{Remote: [2]netip.AddrPort{pa.addr()}, RemoteSeen: true})
+		b.Apply(Settings{Remote: [2]netip.AddrPort{pb.addr(), pbRTCP.addr()}, RemoteSeen: true})
+
+		pa.send(rtpPacket(1, 5), a, RTP)
+		got, from := pb.receive()
+		if string(got) != string(rtpPacket(1, 5)) || from.Port() != b.Locals()[0].Ports[RTP] {
+			t.Errorf("got %x from %s", got, from)
+		}
+		pa.send(receiverReport, a, RTCP)
+		got, from = pbRTCP.receive()
+		if string(got) != string(receiverReport) || from.Port() != b.Locals()[0].Ports[RTCP] {
+			t.Errorf("got %x from %s", got, from)
+		}
+		st := a.Status()
+		if in := st.Streams[RTP].In; in.Packets != 1 || in.Bytes != 16 || in.Errors != 0 {
+			t.Errorf("in %+v", in)
+		}
+		if !st.Streams[RTP].Confirmed || st.Streams[RTP].Endpoint != pa.addr() {
+			t.Errorf("endpoint %+v", st.Streams[RTP])
+		}
+		if out := b.Status().Streams[RTP].Out; out.Packets != 1 {
+			t.Errorf("out %+v", out)
+		}
+		var kinds []EventKind
+		for range 3 {
+			kinds = append(kinds, (<-h.Events()).Kind)
+		}
+		a.Close()
+		b.Close()
+		if got := h.Totals().User; got.Packets != 2 {
+			t.Errorf("totals %+v", got)
+		}
+		if err := a.Apply(Settings{}); !errors.Is(err, net.ErrClosed) {
+			t.Errorf("Apply after Close: %v, events %v", err, kinds)
+		}
+	})
+}
+
+// TestTotals: the sums that workers keep are those of the ports, whatever goes wrong.
+func TestTotals(t *testing.T) {
+	eachIO(t, func(t *testing.T, with func(*Config)) {
+		h := testHost(t, with)
+		a, b := call(t, h, 7)
+		pa, pb := newPhone(t), newPhone(t)
+		a.Apply(Settings{Remote: [2]netip.AddrPort{pa.addr()}, RemoteSeen: true})
+		// The system refuses what would leave the machine from its loopback address.
+		b.Apply(Settings{Remote: [2]netip.AddrPort{netip.MustParseAddrPort("192.0.2.1:9"), pb.addr()}, RemoteSeen: true})
+		for i := range 5 {
+			pa.send(rtpPacket(uint16(i), 5), a, RTP)
+			pa.send([]byte{0x80, 0, 1}, a, RTP) // cut off
+		}
+		pa.send(receiverReport, a, RTCP)
+		pb.receive()
+		want := Counters{Packets: 6, Bytes: 5*16 + 8, Errors: 10}
+		for end := time.Now().Add(5 * time.Second); h.Totals().User != want && time.Now().Before(end); {
+			time.Sleep(time.Millisecond)
+		}
+		check := func(when string) {
+			t.Helper()
+			var in Counters
+			for _, u := range h.Use() {
+				in.add(u.In)
+				in.Errors += u.Out.Errors
+			}
+			if got := h.Totals().User; got != want || in != want {
+				t.Errorf("%s: totals %+v, of the ports %+v, want %+v", when, got, in, want)
+			}
+		}
+		check("open")
+		a.Close()
+		b.Close()
+		check("closed")
+	})
 }
 
 func TestSourceTowards(t *testing.T) {

@@ -2,6 +2,7 @@ package relay
 
 import (
 	"net/netip"
+	"sync/atomic"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -126,6 +127,8 @@ type outbox struct {
 	used int
 	list []departure
 	raw  *rawSender // nil: each datagram by its port's own socket
+
+	failures atomic.Uint64 // datagrams that could not be sent; for all to read
 }
 
 // departure is one datagram.
@@ -172,7 +175,7 @@ func (o *outbox) flush() {
 			continue
 		}
 		if d := &rest[0]; len(d.b) > 0 && d.s.write(d.b, d.to) != 0 {
-			d.count.failed(len(d.b))
+			o.failed(d)
 		}
 		rest = rest[1:]
 	}
@@ -192,9 +195,14 @@ func (o *outbox) sendRaw(list []departure) (n int) {
 		n++
 	}
 	if n > 0 {
-		o.raw.send(func(i int) { list[i].count.failed(len(list[i].b)) })
+		o.raw.send(func(i int) { o.failed(&list[i]) })
 	}
 	return n
+}
+
+func (o *outbox) failed(d *departure) {
+	d.count.failed(len(d.b))
+	o.failures.Add(1)
 }
 
 // lineUp is where the next line of the processor's caches begins.

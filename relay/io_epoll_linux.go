@@ -59,6 +59,7 @@ type epollWorker struct {
 	now  func() time.Time
 	cpus *unix.CPUSet // that it may run on; nil: any
 	raw  *rawSender   // nil: each port's own socket sends
+	out  *outbox
 
 	worked atomic.Int64 // ns that it has not been waiting for packets
 	urgent atomic.Bool  // it is to run before others
@@ -139,6 +140,7 @@ func newEpollIO(cfg Config, workers int, now func() time.Time) (*epollIO, error)
 				cfg.Log.Info("media is sent packet by packet, not by raw sockets", "reason", err)
 			}
 		}
+		w.out = newOutbox(w.raw)
 		e.wg.Go(w.run)
 	}
 	return e, nil
@@ -195,6 +197,14 @@ func (w *epollWorker) release() {
 	unix.Close(w.tick)
 	unix.Close(w.wake)
 	unix.Close(w.epfd)
+}
+
+// failures counts what workers had put off to send and could not.
+func (e *epollIO) failures() (n uint64) {
+	for _, w := range e.workers {
+		n += w.out.failures.Load()
+	}
+	return n
 }
 
 func (e *epollIO) Close() error {
@@ -284,8 +294,7 @@ func (w *epollWorker) run() {
 		_ = unix.SchedSetaffinity(0, w.cpus) // checkCPUs has asked; the thread stays locked, and ends with us
 	}
 	in := newInbox()
-	out := newOutbox(w.raw)
-	meta := &Meta{Scratch: make([]byte, ScratchLen), later: out}
+	meta := &Meta{Scratch: make([]byte, ScratchLen), later: w.out}
 	var events [epollBatch]unix.EpollEvent
 	var ready [epollBatch]*epollSocket
 	var sched scheduling
@@ -316,7 +325,7 @@ func (w *epollWorker) run() {
 		for i := 0; i < n; {
 			i += in.read(ready[i:n])
 			in.deliver(meta)
-			out.flush()
+			w.out.flush()
 		}
 		w.worked.Add(int64(w.now().Sub(meta.At)))
 	}

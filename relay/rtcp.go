@@ -29,10 +29,10 @@ func (p *port) rtcp(lv *live, b []byte, from netip.AddrPort, m *Meta) {
 	}
 	// RTCP on the RTP socket comes from a peer that muxes, or from one that should not: it never teaches there.
 	if err != nil || !c.admit(lv, p, from, c.id == RTCP, m.At) {
-		p.in.errors.Add(1)
+		p.refused()
 		return
 	}
-	p.in.count(size)
+	p.received(size, m)
 	if blind {
 		if !lv.consumes {
 			plan.passRTCP(original)

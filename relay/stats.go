@@ -1,6 +1,8 @@
 package relay
 
 import (
+	"net/netip"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -24,6 +26,12 @@ func (c *traffic) failed(n int) {
 	c.bytes.Add(-uint64(n))
 }
 
+func (c *traffic) add(packets, bytes, errors uint64) {
+	c.packets.Add(packets)
+	c.bytes.Add(bytes)
+	c.errors.Add(errors)
+}
+
 func (c *traffic) load() Counters {
 	return Counters{Packets: c.packets.Load(), Bytes: c.bytes.Load(), Errors: c.errors.Load()}
 }
@@ -32,6 +40,62 @@ func (c *Counters) add(o Counters) {
 	c.Packets += o.Packets
 	c.Bytes += o.Bytes
 	c.Errors += o.Errors
+}
+
+// handled sums up what the ports of a Host count, as they do, so that nobody need look at each of them for it.
+type handled struct {
+	errors atomic.Uint64 // of both directions, without what PacketIO could not send later
+
+	mu     sync.Mutex
+	shares []*share
+}
+
+// share is what one worker has received, in lines of a cache of its own.
+type share struct {
+	packets, bytes atomic.Uint64
+	_              [112]byte
+}
+
+// newShare begins a worker's.
+func (a *handled) newShare() *share {
+	s := new(share)
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.shares = append(a.shares, s)
+	return s
+}
+
+func (a *handled) load() Counters {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	sum := Counters{Errors: a.errors.Load()}
+	for _, s := range a.shares {
+		sum.Packets += s.packets.Load()
+		sum.Bytes += s.bytes.Load()
+	}
+	return sum
+}
+
+// received counts a packet of n bytes that is p's.
+func (p *port) received(n int, m *Meta) {
+	p.in.count(n)
+	if m.share == nil {
+		m.share = p.comp.t.host.handled.newShare()
+	}
+	m.share.packets.Add(1)
+	m.share.bytes.Add(uint64(n))
+}
+
+// refused counts a packet that is not.
+func (p *port) refused() {
+	p.in.errors.Add(1)
+	p.comp.t.host.handled.errors.Add(1)
+}
+
+// unsent counts a packet that could not leave by p.
+func (p *port) unsent() {
+	p.out.errors.Add(1)
+	p.comp.t.host.handled.errors.Add(1)
 }
 
 // addTo adds what the ports of a have seen.
@@ -291,10 +355,21 @@ func (t *Transport) Status() Status {
 	}
 	t.mu.Unlock()
 	t.agent.status(&st)
-	for _, src := range t.sources.all() {
-		st.SSRCs = append(st.SSRCs, src.status())
-	}
+	_, st.SSRCs = t.Received(nil)
 	return st
+}
+
+// Received appends to list what Status tells of the sources, and says at which address RTP comes in. It takes no lock: for
+// those who look at many transports.
+func (t *Transport) Received(list []SSRCStatus) (at netip.Addr, _ []SSRCStatus) {
+	t.fast.update()
+	for _, src := range t.sources.all() {
+		list = append(list, src.status())
+	}
+	if p := t.comps[RTP].local(); p != nil {
+		at = p.local.Addr()
+	}
+	return at, list
 }
 
 // Heard is when the far side was heard last, by a packet accepted or an ICE check; zero: never.
@@ -328,22 +403,31 @@ func (t *Transport) streamStatus(c *component) StreamStatus {
 	if to != nil {
 		st.Endpoint, st.Confirmed, st.Filled = to.addr, to.confirmed, true
 	}
-	for i, a := range t.addrs {
-		p := a.ports[c.id]
-		if p == nil {
-			continue
+	if p := c.local(); p != nil {
+		st.Local = p.local
+	}
+	for _, a := range t.addrs {
+		if p := a.ports[c.id]; p != nil {
+			st.In.add(p.in.load())
+			st.Out.add(p.out.load())
 		}
-		if i == 0 || to != nil && to.port == p {
-			st.Local = p.local
-		}
-		st.In.add(p.in.load())
-		st.Out.add(p.out.load())
 	}
 	if ns := c.lastHeard(); ns != 0 {
 		st.LastPacket = time.Unix(0, ns)
 		st.Drops.Passed = ns > c.lastPacket.Load()
 	}
 	return st
+}
+
+// local is the port that c sends by; while nothing says where to, the primary address's. nil: there is none.
+func (c *component) local() *port {
+	if to := c.target.Load(); to != nil && to.port.comp == c {
+		return to.port
+	}
+	if len(c.t.addrs) == 0 {
+		return nil
+	}
+	return c.t.addrs[0].ports[c.id]
 }
 
 // lastHeard is when the newest packet came that was accepted or passed on, in Unix nanoseconds; 0: none has.

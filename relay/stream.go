@@ -212,16 +212,16 @@ func (c *component) send(b []byte, f form, m *Meta) {
 	if k != nil && f != asIs {
 		b, ok = k.protect(b, f == asRTCP)
 	}
-	switch out := &to.port.out; {
+	switch p := to.port; {
 	case !ok:
-		out.errors.Add(1)
+		p.unsent()
 	case m != nil && m.later != nil:
-		if !m.later.put(to.sock, b, to.addr, out) {
-			out.errors.Add(1)
+		if !m.later.put(to.sock, b, to.addr, &p.out) {
+			p.unsent()
 		}
 	case to.sock.Send(b, to.addr) != nil:
-		out.errors.Add(1)
+		p.unsent()
 	default:
-		out.count(len(b))
+		p.out.count(len(b))
 	}
 }

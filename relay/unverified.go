@@ -24,7 +24,7 @@ func (p *port) passOn(lv *live, plan *Plan, b []byte, from netip.AddrPort, m *Me
 	if err != nil {
 		return false
 	}
-	p.in.count(len(b))
+	p.received(len(b), m)
 	c.dropped().passed.Store(m.At.UnixNano())
 	route := &plan.Routes[0]
 	c.t.sources.pass(h, len(b), route, m.At)

@@ -37,10 +37,11 @@ type Call struct {
 	dropTraffic  bool
 	generateRTCP bool
 	learning     relay.Learning
-	aliveUntil   time.Time // no timeout before
-	sampled      time.Time // reception reports were taken
-	signals      int       // offers and answers so far
-	answers      int       // of these
+	aliveUntil   time.Time    // no timeout before
+	look         atomic.Int64 // no sweep need look before: Unix nanoseconds
+	sampled      time.Time    // reception reports were taken
+	signals      int          // offers and answers so far
+	answers      int          // of these
 	nextUntagged int
 	nextMediaID  uint64
 	quality      map[verdict]*quality

@@ -227,6 +227,26 @@ func TestDelete(t *testing.T) {
 			t.Error("lives on after the delay")
 		}
 	})
+	t.Run("delay shorter than the period of the samples", func(t *testing.T) {
+		fork("soon")
+		fork("branch soon")
+		must(t, e, "delete", "call-id", "soon", "delete-delay", 2)
+		must(t, e, "delete", "call-id", "branch soon", "from-tag", "X", "delete-delay", 2)
+		now := time.Now()
+		for _, passed := range []time.Duration{0, time.Second, 3 * time.Second} { // a sweep passes over what has nothing to do
+			e.sweep(now.Add(passed))
+			over := passed > 2*time.Second
+			c := e.lockCall("branch soon")
+			x := c.participant("X")
+			e.release(c) // as a sweep does: no command
+			if dropped := x == nil || x.deleted; dropped != over {
+				t.Errorf("after %v: X dropped %v", passed, dropped)
+			}
+			if gone := e.find("soon") == nil; gone != over {
+				t.Errorf("after %v: call gone %v", passed, gone)
+			}
+		}
+	})
 	t.Run("operator", func(t *testing.T) {
 		fork("op1")
 		fork("op2")

@@ -1,6 +1,7 @@
 package rtpengine
 
 import (
+	"net/netip"
 	"strings"
 	"sync"
 	"time"
@@ -30,6 +31,14 @@ func (l *localPort) status() *relay.Status {
 	}
 	st := l.t.Status()
 	return &st
+}
+
+// received is what status tells of the sources, appended to list, and the address that RTP uses.
+func (l *localPort) received(list []relay.SSRCStatus) (at netip.Addr, _ []relay.SSRCStatus) {
+	if l.last != nil {
+		return l.last.Streams[relay.RTP].Local.Addr(), l.last.SSRCs
+	}
+	return l.t.Received(list)
 }
 
 // ice is what the relay says about l's agent; nil: it has none.

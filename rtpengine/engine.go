@@ -29,12 +29,10 @@ type Engine struct {
 	store   Store
 	started time.Time
 
-	seed          maphash.Seed
-	shards        [shardCount]shard
-	calls         atomic.Int64 // ids in the table
-	merged        atomic.Bool  // a call has had several ids: the table may list it twice
-	mediaStreams  atomic.Int64 // with ports, at the last sweep
-	kernelStreams atomic.Int64 // those of them that the fast path forwards
+	seed   maphash.Seed
+	shards [shardCount]shard
+	calls  atomic.Int64 // ids in the table
+	merged atomic.Bool  // a call has had several ids: the table may list it twice
 
 	nextAffinity  atomic.Uint64
 	nextTransport atomic.Uint64
@@ -149,8 +147,14 @@ func (e *Engine) lockCall(id string) *Call {
 	}
 }
 
-// unlock ends a command on c. A call that it ended leaves the table only now: the table's mutex comes before a call's.
+// unlock ends a command on c, which the next sweep looks at again.
 func (e *Engine) unlock(c *Call) {
+	c.look.Store(0)
+	e.release(c)
+}
+
+// release unlocks c. A call that has ended leaves the table only now: the table's mutex comes before a call's.
+func (e *Engine) release(c *Call) {
 	dead, ids := c.dead, c.ids
 	c.mu.Unlock()
 	if !dead {

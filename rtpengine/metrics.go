@@ -114,8 +114,8 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 	mSessions.emit(ch, calls, "own")
 	mSessions.emit(ch, 0, "foreign")
 	mTranscoded.emit(ch, 0)
-	inKernel := e.kernelStreams.Load()
-	mStreams.emit(ch, float64(e.mediaStreams.Load()-inKernel), "userspace")
+	streams, inKernel := e.streams()
+	mStreams.emit(ch, float64(streams-inKernel), "userspace")
 	mStreams.emit(ch, float64(inKernel), "kernel")
 	mStreams.emit(ch, 0, "mixed") // what a media receives is one flow
 	mUptime.emit(ch, e.now().Sub(e.started).Seconds())

@@ -109,13 +109,15 @@ func (c *Call) sampleQuality(now time.Time) {
 		if m.local == nil {
 			return
 		}
-		st := m.local.status()
-		key := ifaceKey{m.local.place.iface, st.Streams[relay.RTP].Local.Addr()}
-		for _, src := range st.SSRCs {
-			c.sampleSource(m, &src, key)
+		var room [2]relay.SSRCStatus
+		at, sources := m.local.received(room[:0])
+		key := ifaceKey{m.local.place.iface, at}
+		for i := range sources {
+			c.sampleSource(m, &sources[i], key)
 		}
-		c.engine.stats.measured(m, st, key)
-		m.trace.take(now, st)
+		sum := receivedBy(sources)
+		c.engine.stats.measured(m, sum, sources, key)
+		m.trace.take(now, sum)
 	})
 }
 

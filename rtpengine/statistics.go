@@ -17,11 +17,16 @@ func (e *Engine) statistics(x *exchange) error {
 // Statistics is the value of the statistics reply, and of the CLI's "list jsonstats".
 func (e *Engine) Statistics() *ng.Dict {
 	use, total := e.host.Use(), e.host.Totals()
+	streams, inKernel := e.streams()
 	s := &e.stats
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	d := &ng.Dict{}
-	d.AddDict("currentstatistics", e.current(total))
+	current := e.current()
+	current.AddInt("media_userspace", streams-inKernel)
+	current.AddInt("media_kernel", inKernel)
+	current.AddInt("media_mixed", 0)
+	d.AddDict("currentstatistics", current)
 	d.AddDict("totalstatistics", e.totals(total))
 	m := &ng.Dict{}
 	s.voip.mos.group(m, "mos")
@@ -35,8 +40,8 @@ func (e *Engine) Statistics() *ng.Dict {
 	return d
 }
 
-// current is the group of what is now. stats.mu is held.
-func (e *Engine) current(total relay.Totals) *ng.Dict {
+// current is the group of what is now, without the media. stats.mu is held.
+func (e *Engine) current() *ng.Dict {
 	d := &ng.Dict{}
 	calls := e.calls.Load()
 	d.AddInt("sessionsown", calls)
@@ -58,9 +63,6 @@ func (e *Engine) current(total relay.Totals) *ng.Dict {
 		d.AddInt("byterate"+k.suffix, int64(k.bytes))
 		d.AddInt("errorrate"+k.suffix, int64(k.errors))
 	}
-	d.AddInt("media_userspace", e.mediaStreams.Load()-e.kernelStreams.Load())
-	d.AddInt("media_kernel", e.kernelStreams.Load())
-	d.AddInt("media_mixed", 0)
 	return d
 }
 

@@ -37,8 +37,10 @@ func (e *Engine) sweep(now time.Time) {
 	e.load.sample(limits.MaxCPU > 0, limits.MaxLoad > 0, rate)
 	e.fragment.expire(now)
 	e.ended.settle()
-	streams, kernel := int64(0), int64(0)
 	for _, c := range e.snapshot() {
+		if c.look.Load() > now.UnixNano() {
+			continue
+		}
 		c.mu.Lock()
 		if !c.dead {
 			if now.Sub(c.sampled) >= qualityPeriod {
@@ -48,19 +50,48 @@ func (e *Engine) sweep(now time.Time) {
 			if why, over := c.expired(now); over {
 				e.destroy(c, why)
 			}
-			c.medias(func(m *Media) {
-				if m.local != nil {
-					streams++
-					if m.local.t.Kernel() {
-						kernel++
-					}
-				}
-			})
+			c.look.Store(c.nextLook().UnixNano())
 		}
-		e.unlock(c)
+		e.release(c)
 	}
-	e.mediaStreams.Store(streams)
-	e.kernelStreams.Store(kernel)
+}
+
+// nextLook is when a sweep has something to do for c, as long as no command changes it.
+func (c *Call) nextLook() time.Time {
+	at := c.sampled.Add(qualityPeriod)
+	sooner := func(t time.Time) {
+		if !t.IsZero() && t.Before(at) {
+			at = t
+		}
+	}
+	sooner(c.deleteAt)
+	sooner(c.aliveUntil)
+	if final := c.engine.adjustable.Load().FinalTimeout; final > 0 {
+		sooner(c.created.Add(final))
+	}
+	for _, p := range c.participants {
+		if !p.deleted {
+			sooner(p.deleteAt)
+		}
+	}
+	return at
+}
+
+// streams counts the media that have ports, and those of them that the fast path forwards.
+func (e *Engine) streams() (all, kernel int64) {
+	for _, c := range e.snapshot() {
+		c.mu.Lock()
+		c.medias(func(m *Media) {
+			if m.local != nil {
+				all++
+				if m.local.t.Kernel() {
+					kernel++
+				}
+			}
+		})
+		e.release(c)
+	}
+	return all, kernel
 }
 
 // expired tells whether c's time is over, and why.

@@ -47,9 +47,9 @@ type received struct {
 	packets, lost, duplicates, reordered, skips, resets uint64
 }
 
-func receivedBy(st *relay.Status) (r received) {
-	for i := range st.SSRCs {
-		src := &st.SSRCs[i]
+func receivedBy(sources []relay.SSRCStatus) (r received) {
+	for i := range sources {
+		src := &sources[i]
 		r.packets += src.Packets
 		r.lost += uint64(max(src.Lost, 0))
 		r.duplicates += src.Duplicates
@@ -70,9 +70,8 @@ func (r received) since(o received) received {
 	}
 }
 
-// measured takes in what the relay itself has seen of m's sources since the last time.
-func (s *counters) measured(m *Media, st *relay.Status, key ifaceKey) {
-	now := receivedBy(st)
+// measured takes in what the relay itself has seen of m's sources since the last time; now is their sum.
+func (s *counters) measured(m *Media, now received, sources []relay.SSRCStatus, key ifaceKey) {
 	more := now.since(m.local.counted)
 	m.local.counted = now
 	if more == (received{}) {
@@ -86,8 +85,8 @@ func (s *counters) measured(m *Media, st *relay.Status, key ifaceKey) {
 		v.reordered += more.reordered
 		v.skips += more.skips
 		v.resets += more.resets
-		for i := range st.SSRCs {
-			if src := &st.SSRCs[i]; src.Packets > 1 {
+		for i := range sources {
+			if src := &sources[i]; src.Packets > 1 {
 				v.measured.add(src.JitterUnits / clockRate(m, src.LastPT) * 1000)
 			}
 		}
@@ -109,11 +108,10 @@ type trace struct {
 type interval struct{ packets, lost uint32 }
 
 // take ends an interval; looks in between, as for a query, are passed over.
-func (t *trace) take(now time.Time, st *relay.Status) {
+func (t *trace) take(now time.Time, r received) {
 	if now.UnixNano()-t.at < int64(qualityPeriod/2) {
 		return
 	}
-	r := receivedBy(st)
 	more := r.since(t.last)
 	t.last, t.at = r, now.UnixNano()
 	i := interval{uint32(more.packets), uint32(more.lost)}
