@@ -295,15 +295,15 @@ func (f *flow) merge(c *ebpf.Counter) {
 	if c.Packets < old.Packets || len(c.Sources) != len(old.Sources) || len(c.Sinks) != len(old.Sinks) {
 		return
 	}
-	errors := c.Replayed - old.Replayed
-	f.port.in.add(c.Packets-old.Packets, c.Bytes-old.Bytes, errors)
+	wrong := c.Replayed - old.Replayed
+	f.port.in.add(c.Packets-old.Packets, c.Bytes-old.Bytes, wrong)
 	f.fp.kernel.add(c.Packets-old.Packets, c.Bytes-old.Bytes, 0)
 	for i := range c.Sinks {
 		now, was := &c.Sinks[i], &old.Sinks[i]
 		f.outs[i].port.out.add(now.Packets-was.Packets, now.Bytes-was.Bytes, now.Errors-was.Errors)
-		errors += now.Errors - was.Errors
+		wrong += now.Errors - was.Errors
 	}
-	f.t.host.handled.errors.Add(errors)
+	f.t.host.handled.errors.Add(wrong)
 	var newest time.Time
 	for i := range c.Sources {
 		s := &c.Sources[i]
