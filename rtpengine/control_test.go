@@ -308,6 +308,31 @@ func TestTimeouts(t *testing.T) {
 	}
 }
 
+// TestTimeoutsAdjusted: what a sweep goes by counts at once for calls of today.
+func TestTimeoutsAdjusted(t *testing.T) {
+	ok := body(rtpFrom, plainAudio)
+	for why, shorten := range map[closeReason]func(*Adjustable){
+		closedTimeout: func(a *Adjustable) { a.Timeout = 2 * time.Second },
+		closedFinal:   func(a *Adjustable) { a.FinalTimeout = 2 * time.Second },
+	} {
+		t.Run(why.String(), func(t *testing.T) {
+			e := loopback(t)
+			dialogue(t, e, "c", step{command: "offer", from: "A", sdp: ok}, step{command: "answer", from: "A", to: "B", sdp: ok})
+			now := time.Now()
+			e.sweep(now)
+			e.Adjust(shorten)
+			e.sweep(now.Add(time.Second))
+			if e.NumSessions() != 1 {
+				t.Error("ended too early")
+			}
+			e.sweep(now.Add(3 * time.Second))
+			if n := e.stats.reasons[why].Load(); n != 1 {
+				t.Errorf("%d calls ended for it, want 1", n)
+			}
+		})
+	}
+}
+
 func TestStatisticsAndMetrics(t *testing.T) {
 	e := loopback(t, func(c *Config) { c.DeleteDelay = 0 })
 	a, b := newPhone(t), newPhone(t)

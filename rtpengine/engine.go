@@ -232,6 +232,17 @@ func (e *Engine) snapshot() []*Call {
 	return list
 }
 
+// each calls f with each call, locked. It is no command: what f changes that a sweep goes by, it has to tell by Call.look.
+func (e *Engine) each(f func(*Call)) {
+	for _, c := range e.snapshot() {
+		c.mu.Lock()
+		if !c.dead {
+			f(c)
+		}
+		e.release(c)
+	}
+}
+
 func (e *Engine) rules() rules {
 	return rules{sipSource: e.cfg.SIPSource, dtlsPassive: e.cfg.DTLSPassive, rand: e.rand, own: e.ifaces.own}
 }

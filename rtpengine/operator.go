@@ -19,15 +19,10 @@ type SessionInfo struct {
 
 // Sessions lists the calls of this moment, the oldest first.
 func (e *Engine) Sessions() []SessionInfo {
-	calls := e.snapshot()
-	list := make([]SessionInfo, 0, len(calls))
-	for _, c := range calls {
-		c.mu.Lock()
-		if !c.dead {
-			list = append(list, SessionInfo{CallID: c.ID, Created: c.created, Proxy: c.proxy, Deleted: !c.deleteAt.IsZero()})
-		}
-		e.unlock(c)
-	}
+	list := make([]SessionInfo, 0, e.calls.Load())
+	e.each(func(c *Call) {
+		list = append(list, SessionInfo{CallID: c.ID, Created: c.created, Proxy: c.proxy, Deleted: !c.deleteAt.IsZero()})
+	})
 	slices.SortFunc(list, func(a, b SessionInfo) int {
 		if c := a.Created.Compare(b.Created); c != 0 {
 			return c
@@ -52,8 +47,7 @@ func (e *Engine) LiveSessions() (n int) {
 
 // Families counts the calls by the address families of the ports that they use.
 func (e *Engine) Families() (ipv4, ipv6, mixed int) {
-	for _, c := range e.snapshot() {
-		c.mu.Lock()
+	e.each(func(c *Call) {
 		four, six := false, false
 		c.medias(func(m *Media) {
 			t := m.transport()
@@ -66,7 +60,6 @@ func (e *Engine) Families() (ipv4, ipv6, mixed int) {
 				six = true
 			}
 		})
-		e.unlock(c)
 		switch {
 		case four && six:
 			mixed++
@@ -75,7 +68,7 @@ func (e *Engine) Families() (ipv4, ipv6, mixed int) {
 		case six:
 			ipv6++
 		}
-	}
+	})
 	return ipv4, ipv6, mixed
 }
 
@@ -115,11 +108,10 @@ func (e *Engine) Adjust(f func(*Adjustable)) {
 			break
 		}
 	}
-	for _, c := range e.snapshot() {
-		c.mu.Lock()
+	e.each(func(c *Call) {
 		c.aliveUntil = time.Time{} // it was worked out from the old timeouts
-		e.unlock(c)
-	}
+		c.look.Store(0)
+	})
 }
 
 // Drain refuses new calls from now on, or takes them again.

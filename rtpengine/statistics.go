@@ -40,6 +40,21 @@ func (e *Engine) Statistics() *ng.Dict {
 	return d
 }
 
+// streams counts the media that have ports, and those of them that the fast path forwards.
+func (e *Engine) streams() (all, kernel int64) {
+	e.each(func(c *Call) {
+		c.medias(func(m *Media) {
+			if m.local != nil {
+				all++
+				if m.local.t.Kernel() {
+					kernel++
+				}
+			}
+		})
+	})
+	return all, kernel
+}
+
 // current is the group of what is now, without the media. stats.mu is held.
 func (e *Engine) current() *ng.Dict {
 	d := &ng.Dict{}

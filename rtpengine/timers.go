@@ -38,6 +38,7 @@ func (e *Engine) sweep(now time.Time) {
 	e.fragment.expire(now)
 	e.ended.settle()
 	for _, c := range e.snapshot() {
+		// Most calls are passed over here, without their lock.
 		if c.look.Load() > now.UnixNano() {
 			continue
 		}
@@ -75,23 +76,6 @@ func (c *Call) nextLook() time.Time {
 		}
 	}
 	return at
-}
-
-// streams counts the media that have ports, and those of them that the fast path forwards.
-func (e *Engine) streams() (all, kernel int64) {
-	for _, c := range e.snapshot() {
-		c.mu.Lock()
-		c.medias(func(m *Media) {
-			if m.local != nil {
-				all++
-				if m.local.t.Kernel() {
-					kernel++
-				}
-			}
-		})
-		e.release(c)
-	}
-	return all, kernel
 }
 
 // expired tells whether c's time is over, and why.
