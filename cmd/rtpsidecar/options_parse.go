@@ -203,6 +203,7 @@ func readFile(s *settings, fromArgs []given) ([]given, error) {
 		}
 		return nil, nil
 	}
+	s.configRead = true
 	var got []given
 	var unknown []string
 	for _, key := range section.Keys() {

@@ -261,6 +261,9 @@ func TestConfigFile(t *testing.T) {
 	if lan.PortMin != 40000 || lan.PortMax != 41000 || !slices.Equal(lan.Exclude, []uint16{40000, 40010, 40011, 40012}) {
 		t.Errorf("lan = %+v", lan)
 	}
+	if !s.configRead {
+		t.Error("the log would not tell of the file")
+	}
 	if len(s.warnings) != 2 || !slices.Equal(s.warnings[0].names, []string{"some-new-key", "another"}) || !slices.Equal(s.warnings[1].names, []string{"recording-dir"}) {
 		t.Errorf("warnings = %+v", s.warnings)
 	}

@@ -71,6 +71,9 @@ func serve(ctx context.Context, env env, args []string, asReference bool) error 
 	if logCloser != nil {
 		defer func() { _ = logCloser.Close() }()
 	}
+	if s.configRead {
+		log.Info("options are read from the config file too", "file", s.configFile, "section", s.configSection)
+	}
 	for _, w := range s.warnings {
 		log.Warn(w.text, "names", w.names)
 	}

@@ -24,6 +24,7 @@ type settings struct {
 	help, version bool
 
 	configFile, configSection string
+	configRead                bool // the section was there
 	templatesSection          string
 	interfacesPrefix          string
 	foreground                bool
