@@ -321,7 +321,7 @@ func (w *epollWorker) run() {
 			return
 		}
 		meta.At = w.now()
-		sched.want(w.urgent.Load())
+		sched.want(w.urgent.Load(), meta.At)
 		for i := 0; i < n; {
 			i += in.read(ready[i:n])
 			in.deliver(meta)
