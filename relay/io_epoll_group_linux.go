@@ -176,6 +176,7 @@ func (e *epollIO) start() {
 	}
 	e.measure()
 	clear(e.busy)
+	clear(e.bursts)
 	e.hasten()
 	e.armed = true
 	e.clock.Reset(lookEvery)
@@ -195,7 +196,7 @@ func (e *epollIO) look() {
 }
 
 // hasten has a worker that suffices for all calls run before other threads, which do not wait long for it: then a packet
-// goes on as soon as it is there. With more to do it costs less to let some come together. e.mu is held.
+// goes on as soon as it is there. Where many come at once it costs less to let some come together. e.mu is held.
 func (e *epollIO) hasten() {
 	reading := 0
 	for _, w := range e.workers {
@@ -204,7 +205,7 @@ func (e *epollIO) hasten() {
 		}
 	}
 	for i, w := range e.workers {
-		w.urgent.Store(e.realtime && reading == 1 && w.groups > 0 && e.busy[i] <= full)
+		w.urgent.Store(e.realtime && reading == 1 && w.groups > 0 && e.busy[i] <= full && e.bursts[i] <= few)
 	}
 }
 
@@ -232,14 +233,16 @@ func (e *epollIO) shift() {
 	}
 }
 
-// measure tells how busy the workers have been since the last time. That they had to wait for a processor counts: then two
+// measure tells what the workers have had to do since the last time. That they had to wait for a processor counts: then two
 // get more of them than one. e.mu is held.
 func (e *epollIO) measure() {
 	now := time.Now()
 	for i, w := range e.workers {
-		worked := w.worked.Load()
-		e.busy[i] = float64(worked-e.worked[i]) / float64(now.Sub(e.measured))
-		e.worked[i] = worked
+		was := e.before[i]
+		is := progress{worked: w.worked.Load(), ready: w.ready.Load(), rests: w.rests.Load()}
+		e.busy[i] = float64(is.worked-was.worked) / float64(now.Sub(e.measured))
+		e.bursts[i] = float64(is.ready-was.ready) / float64(max(is.rests-was.rests, 1))
+		e.before[i] = is
 	}
 	e.measured = now
 }

@@ -208,7 +208,7 @@ func TestPackBusy(t *testing.T) {
 	until("one is enough", func(first, _ int) bool { return first == groups })
 }
 
-// TestRealtime has the only worker that reads run in real time, as long as it has little to do.
+// TestRealtime has the only worker that reads run in real time, as long as it has little to do at once.
 func TestRealtime(t *testing.T) {
 	runtime.LockOSThread()
 	leave := schedule(unix.Gettid(), unix.SCHED_RR)
@@ -252,18 +252,22 @@ func TestRealtime(t *testing.T) {
 		name    string
 		allowed bool
 		busy    [2]float64
+		burst   float64
 		want    int
 	}{
-		{"little to do", true, [2]float64{0.2, 0}, 1},
-		{"not allowed", false, [2]float64{0.2, 0}, 0},
-		{"allowed again", true, [2]float64{0.2, 0}, 1},
-		{"too much for one", true, [2]float64{0.9, 0}, 0},
-		{"two of them", true, [2]float64{0.3, 0.1}, 0},
-		{"one again", true, [2]float64{0.1, 0.1}, 0}, // not before the other has handed over
-		{"alone", true, [2]float64{0.1, 0.1}, 1},
+		{"little to do", true, [2]float64{0.2, 0}, 1, 1},
+		{"not allowed", false, [2]float64{0.2, 0}, 1, 0},
+		{"allowed again", true, [2]float64{0.2, 0}, 1, 1},
+		{"many at once", true, [2]float64{0.2, 0}, 20, 0},
+		{"a few at once", true, [2]float64{0.2, 0}, 8, 1},
+		{"too much for one", true, [2]float64{0.9, 0}, 1, 0},
+		{"two of them", true, [2]float64{0.3, 0.1}, 1, 0},
+		{"one again", true, [2]float64{0.1, 0.1}, 1, 0}, // not before the other has handed over
+		{"alone", true, [2]float64{0.1, 0.1}, 1, 1},
 	} {
 		e.mu.Lock()
 		copy(e.busy, tt.busy[:])
+		e.bursts[0] = tt.burst
 		e.realtime = tt.allowed
 		e.hasten()
 		e.shift()
@@ -281,6 +285,51 @@ func TestRealtime(t *testing.T) {
 	e.Close()
 	if n := realtime(); n != 0 {
 		t.Errorf("%d threads are left in real time", n)
+	}
+}
+
+// TestBursts has the worker measure how many packets come to it at once.
+func TestBursts(t *testing.T) {
+	if testing.Short() {
+		t.Skip("SKIPPED: takes some seconds")
+	}
+	e := testIO(t, 1, Pack)
+	port, err := net.ListenUDP("udp4", &net.UDPAddr{IP: loopback.AsSlice()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	to := port.LocalAddr().(*net.UDPAddr).AddrPort()
+	port.Close()
+	if _, err := e.Open(to, 1, func([]byte, netip.AddrPort, *Meta) {}); err != nil {
+		t.Fatal(err)
+	}
+	conn, err := net.ListenUDP("udp4", &net.UDPAddr{IP: loopback.AsSlice()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	for _, tt := range []struct {
+		name     string
+		packets  int
+		from, to float64
+	}{
+		{"one by one", 1, 0.5, 2},
+		{"many at once", 200, few, 250},
+		{"one by one again", 1, 0.5, 2},
+	} {
+		var got float64
+		for end := time.Now().Add(20 * time.Second); got < tt.from || got > tt.to; time.Sleep(4 * time.Millisecond) {
+			if time.Now().After(end) {
+				t.Errorf("%s: bursts of %.1f", tt.name, got)
+				break
+			}
+			for range tt.packets {
+				conn.WriteToUDPAddrPort([]byte{1}, to)
+			}
+			e.mu.Lock()
+			got = e.bursts[0]
+			e.mu.Unlock()
+		}
 	}
 }
 

@@ -45,11 +45,15 @@ type epollIO struct {
 	clock    *time.Timer // measures, as long as there are groups; nil: never
 	armed    bool
 	measured time.Time
-	worked   []int64   // the workers until then
-	busy     []float64 // share of the time before in which each had something to do
-	realtime bool      // as far as the system allows it
+	before   []progress // of the workers, until then
+	busy     []float64  // share of the time before in which each had something to do
+	bursts   []float64  // packets that came to each between two rests
+	realtime bool       // as far as the system allows it
 	closed   bool
 }
+
+// progress is what a worker has done since its start.
+type progress struct{ worked, ready, rests int64 }
 
 type epollWorker struct {
 	io   *epollIO
@@ -62,6 +66,8 @@ type epollWorker struct {
 	out  *outbox
 
 	worked atomic.Int64 // ns that it has not been waiting for packets
+	ready  atomic.Int64 // sockets that had some
+	rests  atomic.Int64 // waits of rest and more
 	urgent atomic.Bool  // it is to run before others
 
 	sockets, groups int // io.mu
@@ -113,7 +119,7 @@ func newEpollIO(cfg Config, workers int, now func() time.Time) (*epollIO, error)
 	e := &epollIO{
 		spare: workers, balance: cfg.Balance, groups: map[uint64]*epollGroup{},
 		realtime: !cfg.NoRealtime && cpus > 1, // the only CPU is not taken from signalling
-		worked:   make([]int64, workers), busy: make([]float64, workers),
+		before:   make([]progress, workers), busy: make([]float64, workers), bursts: make([]float64, workers),
 	}
 	spareProcs(workers)
 	if e.balance == Pack {
@@ -300,6 +306,7 @@ func (w *epollWorker) run() {
 	var sched scheduling
 	defer sched.end()
 	var eager eagerness
+	end := w.now() // of the round before
 	for {
 		n, err := w.wait(events[:], &eager)
 		if err != 0 && err != unix.EINTR {
@@ -321,13 +328,18 @@ func (w *epollWorker) run() {
 			return
 		}
 		meta.At = w.now()
+		if meta.At.Sub(end) >= rest {
+			w.rests.Add(1)
+		}
+		w.ready.Add(int64(n))
 		sched.want(w.urgent.Load(), meta.At)
 		for i := 0; i < n; {
 			i += in.read(ready[i:n])
 			in.deliver(meta)
 			w.out.flush()
 		}
-		w.worked.Add(int64(w.now().Sub(meta.At)))
+		end = w.now()
+		w.worked.Add(int64(end.Sub(meta.At)))
 	}
 }
 

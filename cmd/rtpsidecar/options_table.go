@@ -107,7 +107,7 @@ var mediaOptions = []option{
 	{name: "media-send", kind: text, arg: "raw|socket", def: "raw", help: "how media over IPv4 goes out: many packets at once by raw sockets, where CAP_NET_RAW is there, or each by its port's own socket",
 		into: func(s *settings) any { return &s.mediaSend }},
 	{name: "scheduling", kind: text, arg: "default|rr|fifo|none|...", def: "default", tier: 'C',
-		help: "the first three: a media worker that alone suffices for all calls runs in real time, where the system lets it; else like other threads",
+		help: "the first three: a media worker that alone suffices for all calls runs in real time while packets come a few at a time, where the system lets it; else like other threads",
 		into: func(s *settings) any { return &s.scheduling }},
 	{name: "reject-invalid-sdp", kind: boolean, tier: 'C', help: "answer broken SDP with an error instead of the best effort",
 		into: func(s *settings) any { return &s.engine.RejectBadSDP }},
