@@ -74,7 +74,7 @@ func run(ctx context.Context, env env) error {
 		// A comma belongs to the value: to a password, a file's name, a list in YAML.
 		DisableSliceFlagSeparator: true,
 		ExitErrHandler:            func(*cli.Context, error) {}, // main does
-		OnUsageError:              onUsageError,
+		OnUsageError:              misplacedOption,
 		Commands: []*cli.Command{
 			{
 				Name: "serve", Usage: "run the daemon in the foreground", SkipFlagParsing: true, HideHelp: true,
@@ -115,6 +115,11 @@ func markUsageErrors(commands []*cli.Command) {
 }
 
 func onUsageError(_ *cli.Context, err error, _ bool) error { return usageError{err} }
+
+// misplacedOption is for an option before the command: the reference has no commands.
+func misplacedOption(_ *cli.Context, err error, _ bool) error {
+	return usageError{fmt.Errorf("%w; options go behind a command, the daemon's as in rtpsidecar serve --listen-ng=2223", err)}
+}
 
 func writeOptions(c *cli.Context) error {
 	var b bytes.Buffer

@@ -410,6 +410,10 @@ func TestCommands(t *testing.T) {
 			}
 		})
 	}
+	err := run(t.Context(), env{stdout: io.Discard, stderr: io.Discard, args: []string{"rtpsidecar", "--interface=lo"}})
+	if err == nil || !strings.Contains(err.Error(), "rtpsidecar serve --listen-ng") || exitCode(err, io.Discard) != 2 {
+		t.Errorf("an option before the command: %v", err)
+	}
 	if got := exitCode(exitStatus(7), io.Discard); got != 7 {
 		t.Errorf("exit status %d, want 7", got)
 	}

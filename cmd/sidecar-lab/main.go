@@ -103,7 +103,7 @@ func (e *env) app() *cli.App {
 		HideHelpCommand:      true, // cli's is one for all apps of the process
 		EnableBashCompletion: true,
 		ExitErrHandler:       func(*cli.Context, error) {}, // main does
-		OnUsageError:         onUsageError,
+		OnUsageError:         misplacedOption,
 		BashComplete:         func(c *cli.Context) { e.complete(c) },
 		Action: func(c *cli.Context) error {
 			if c.Args().First() == "help" && c.NArg() > 1 {
@@ -134,6 +134,11 @@ func (e *env) finish(commands []*cli.Command) {
 }
 
 func onUsageError(_ *cli.Context, err error, _ bool) error { return usageError{err} }
+
+// misplacedOption is for an option before the command.
+func misplacedOption(_ *cli.Context, err error, _ bool) error {
+	return usageError{fmt.Errorf("%w; options go behind a command, as in sidecar-lab ping --target=udp:127.0.0.1:2223", err)}
+}
 
 // examples is the last part of a command's help.
 func examples(lines ...string) string { return "Examples:\n\n   " + strings.Join(lines, "\n   ") }

@@ -251,6 +251,7 @@ func TestErrors(t *testing.T) {
 		{"no such file", []string{"offer", "--sdp", "./none.sdp"}, 1, "none.sdp"},
 		{"no such command", []string{"ofer"}, 2, "unknown command"},
 		{"no such option", []string{"ping", "--colour"}, 2, "flag provided but not defined"},
+		{"option before the command", []string{"--target=udp:127.0.0.1:1", "ping"}, 2, "options go behind a command"},
 		{"target", []string{"ping", "--target", "sctp:x"}, 2, "a target begins with"},
 		{"silence", []string{"ping", "--target", "udp:127.0.0.1:9", "--timeout", "1ms", "--tries", "1"}, 1, "no reply"},
 		{"raw error", []string{"raw", `{"command":"nonsense"}`}, 1, "Unrecognized command"},
