@@ -23,9 +23,9 @@ const (
 	worth  = 0.05 // less is not moved for the sake of evenness
 )
 
-// When the only worker runs in real time: while packets come one by one or a few at a time. It takes the processor from whoever
-// sends then, so of a burst each packet wakes it, and costs up to twice as much. With bursts of 2 to 8 the slowest hundredth comes
-// a third as late as otherwise; with those of 20 or without an end it does not come earlier.
+// When the only worker runs in real time: while packets come one by one or a few at a time. Where it shares a processor with whoever
+// sends it takes that away for each packet, so each one of a burst wakes it and costs two to three times as much. With bursts of 4 and 8 the
+// slowest hundredth comes a third as late as otherwise; with those of 20 or without an end it does not come earlier.
 const (
 	rest = 50 * time.Microsecond // a burst ends where nothing comes for so long
 	few  = 10                    // packets in a burst

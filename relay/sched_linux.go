@@ -16,14 +16,14 @@ const threadEvery = time.Millisecond
 // scheduling is what a worker has asked of the system for the thread it is on. The scheduler of Go moves it to another one
 // now and then.
 type scheduling struct {
-	asked   time.Time // which thread it is
+	asked   time.Time // when it last asked which thread it is on
 	thread  int
 	urgent  bool
 	refused bool // real time
 }
 
 // want asks for short slices, or to run before all that is not real time. Without leave to do that (CAP_SYS_NICE, or a
-// limit RLIMIT_RTPRIO of 1) it is the former.
+// limit RLIMIT_RTPRIO of 1) it is the former. A new thread is seen within threadEvery.
 func (s *scheduling) want(urgent bool, now time.Time) {
 	if urgent == s.urgent && now.Sub(s.asked) < threadEvery {
 		return
