@@ -109,8 +109,8 @@ func (c *Call) doomed(f *Flags) (list []*Participant, whole bool) {
 // dropDoomed drops the parties whose delay is over.
 func (c *Call) dropDoomed(now time.Time) {
 	dropped := false
-	for _, p := range c.alive() {
-		if !p.deleteAt.IsZero() && !now.Before(p.deleteAt) {
+	for _, p := range c.participants {
+		if !p.deleted && !p.deleteAt.IsZero() && !now.Before(p.deleteAt) {
 			c.dropParticipant(p)
 			dropped = true
 		}

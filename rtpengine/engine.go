@@ -38,6 +38,7 @@ type Engine struct {
 	nextTransport atomic.Uint64
 
 	stats    counters
+	ahead    fetching // the timer's
 	control  control
 	unknown  unknownWords
 	load     loadMeter

@@ -1,6 +1,11 @@
 package rtpengine
 
-import "time"
+import (
+	"slices"
+	"time"
+
+	"rtpsidecar/relay"
+)
 
 // Periods of the engine's one timer.
 const (
@@ -37,24 +42,91 @@ func (e *Engine) sweep(now time.Time) {
 	e.load.sample(limits.MaxCPU > 0, limits.MaxLoad > 0, rate)
 	e.fragment.expire(now)
 	e.ended.settle()
-	for _, c := range e.snapshot() {
-		// Most calls are passed over here, without their lock.
-		if c.look.Load() > now.UnixNano() {
-			continue
+	list := e.snapshot()
+	// Most calls are passed over here, without their lock.
+	list = slices.DeleteFunc(list, func(c *Call) bool { return c.look.Load() > now.UnixNano() })
+	for due := range slices.Chunk(list, fetchCalls) {
+		e.ahead.fetch(due)
+		for _, c := range due {
+			e.attend(c, now)
 		}
-		c.mu.Lock()
-		if !c.dead {
-			if now.Sub(c.sampled) >= qualityPeriod {
-				c.sampleQuality(now)
-			}
-			c.dropDoomed(now)
-			if why, over := c.expired(now); over {
-				e.destroy(c, why)
-			}
-			c.look.Store(c.nextLook().UnixNano())
-		}
-		e.release(c)
 	}
+}
+
+// attend does for one call what is due.
+func (e *Engine) attend(c *Call, now time.Time) {
+	c.mu.Lock()
+	defer e.release(c)
+	if c.dead {
+		return
+	}
+	if now.Sub(c.sampled) >= qualityPeriod {
+		c.sampleQuality(now)
+	}
+	c.dropDoomed(now)
+	if why, over := c.expired(now); over {
+		e.destroy(c, why)
+	}
+	c.look.Store(c.nextLook().UnixNano())
+}
+
+// fetching brings in the memory of calls that the timer is about to look at. One after the other each would wait for one line
+// of memory after the other, as each says where the next one is. Here many calls go one step of that way, then the next, and lines of
+// different calls come at the same time.
+type fetching struct {
+	calls      []*Call
+	parties    []*Participant
+	medias     []*Media
+	ports      []*localPort
+	transports []*relay.Transport
+	seen       uint64 // says nothing; without it nothing would have to be read
+}
+
+// fetchCalls is how many calls go together.
+const fetchCalls = 16
+
+// fetch reads a word of each line that attend is likely to need. Calls that are in use are left out, and no lock is waited for.
+func (f *fetching) fetch(calls []*Call) {
+	for _, c := range calls {
+		if c.mu.TryLock() {
+			f.calls = append(f.calls, c)
+		}
+	}
+	for _, c := range f.calls {
+		f.parties = append(f.parties, c.participants...)
+	}
+	for _, p := range f.parties {
+		f.medias = append(f.medias, p.Medias...)
+	}
+	for _, m := range f.medias {
+		f.seen += uint64(m.trace.at) + uint64(len(m.leg.Codecs))
+		if m.local != nil {
+			f.ports = append(f.ports, m.local)
+		}
+	}
+	for _, m := range f.medias {
+		if len(m.leg.Codecs) > 0 {
+			f.seen += uint64(m.leg.Codecs[0].PT)
+		}
+	}
+	for _, l := range f.ports {
+		f.seen += l.counted.packets
+		f.transports = append(f.transports, l.t)
+	}
+	for step := range relay.FetchSteps {
+		for _, t := range f.transports {
+			f.seen += t.Fetch(step)
+		}
+	}
+	for _, c := range f.calls {
+		c.mu.Unlock()
+	}
+	clear(f.calls)
+	clear(f.parties)
+	clear(f.medias)
+	clear(f.ports)
+	clear(f.transports)
+	f.calls, f.parties, f.medias, f.ports, f.transports = f.calls[:0], f.parties[:0], f.medias[:0], f.ports[:0], f.transports[:0]
 }
 
 // nextLook is when a sweep has something to do for c, as long as no command changes it.
