@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"testing"
 	"time"
+	"unsafe"
 
 	"rtpsidecar/relay/rtp"
 	"rtpsidecar/relay/srtp"
@@ -53,14 +54,19 @@ func BenchmarkForward(b *testing.B) {
 
 // BenchmarkStreams is a packet's cost when one of many streams follows the other, in an order that has nothing to do with
 // that of their memory, so that nothing of it is in the processor's caches. "memory" is without the system, as
-// BenchmarkForward: plain, to SRTP ("sdes") and from SRTP ("sdes-in"). "sockets" is with real ones on the loopback address,
-// in bursts of 64, the sender's and the receiver's part included. What the first packets of a stream make is not counted.
+// BenchmarkForward: plain, to SRTP ("sdes") and from SRTP ("sdes-in"); a worker has 32 packets at hand, or one ("alone"), and
+// asks for their memory first. "sockets" is with real ones on the loopback address, in bursts of 64, the sender's and the receiver's part included. What the first packets of a stream make is not counted.
 func BenchmarkStreams(b *testing.B) {
 	const suite = "AES_CM_128_HMAC_SHA1_80"
 	for _, n := range []int{200, 2000, 10000} {
-		b.Run(fmt.Sprintf("memory/plain/%d", n), func(b *testing.B) { benchMemory(b, n, "", "") })
-		b.Run(fmt.Sprintf("memory/sdes/%d", n), func(b *testing.B) { benchMemory(b, n, "", suite) })
-		b.Run(fmt.Sprintf("memory/sdes-in/%d", n), func(b *testing.B) { benchMemory(b, n, suite, "") })
+		for _, w := range []struct {
+			name     string
+			together int
+		}{{"memory", 32}, {"alone", 1}} {
+			b.Run(fmt.Sprintf("%s/plain/%d", w.name, n), func(b *testing.B) { benchMemory(b, n, w.together, "", "") })
+			b.Run(fmt.Sprintf("%s/sdes/%d", w.name, n), func(b *testing.B) { benchMemory(b, n, w.together, "", suite) })
+			b.Run(fmt.Sprintf("%s/sdes-in/%d", w.name, n), func(b *testing.B) { benchMemory(b, n, w.together, suite, "") })
+		}
 		b.Run(fmt.Sprintf("sockets/plain/%d", n), func(b *testing.B) { benchSockets(b, n, "") })
 		b.Run(fmt.Sprintf("sockets/sdes/%d", n), func(b *testing.B) { benchSockets(b, n, suite) })
 	}
@@ -141,30 +147,34 @@ func (r *rounds) next(b *testing.B) []byte {
 	return pkt
 }
 
-// together is how many packets a worker has at hand in benchMemory.
-const together = 32
-
-func benchMemory(b *testing.B, n int, recv, send string) {
+func benchMemory(b *testing.B, n, together int, recv, send string) {
 	h := benchHost(b, func(int, func() time.Time) (PacketIO, error) { return memIO{}, nil })
 	ports := benchStreams(b, h, n, farRTP, recv, send)
 	for _, p := range ports {
 		p.sock.(*memSocket).quiet = true
 	}
-	r, in, seen := newRounds(b, recv), []byte(nil), uint64(0)
+	r, in := newRounds(b, recv), []byte(nil)
 	buf := make([]byte, 2048)
 	m := &Meta{At: time.Now(), Scratch: make([]byte, ScratchLen)}
+	ways := make([]*way, n)
+	for _, i := range rand.New(rand.NewPCG(3, 4)).Perm(n) {
+		ways[i] = new(way)
+	}
 	i := n
 	one := func() {
 		if i == n {
 			i, in = 0, r.next(b)
 		}
 		if i%together == 0 {
-			for step := range fetchSteps {
-				for _, p := range ports[i:min(i+together, n)] {
-					seen += p.fetch(step)
-				}
+			hand := ways[i:min(i+together, n)]
+			for _, w := range hand {
+				prefetch(uintptr(unsafe.Pointer(w)), &inRow[0], len(inRow))
+			}
+			for _, w := range hand {
+				w.follow()
 			}
 		}
+		m.way = ways[i]
 		ports[i].receive(buf[:copy(buf, in)], farRTP, m)
 		i++
 	}

@@ -1,50 +1,116 @@
 package relay
 
 import (
+	"net/netip"
 	"testing"
 	"time"
+	"unsafe"
 
 	"rtpsidecar/relay/srtp"
 )
 
-// TestFetch goes the way to what is there, at every stage of a stream's life.
-func TestFetch(t *testing.T) {
+// has tells whether the line of an address is on the way.
+func (w *way) has(at unsafe.Pointer) bool {
+	own := int64(uintptr(unsafe.Pointer(w)) / line)
+	for _, d := range w.room[:w.n] {
+		if own+int64(d) == int64(uintptr(at)/line) {
+			return true
+		}
+	}
+	return false
+}
+
+// TestWay has what a packet needs on a socket's way, from SRTP to SRTP, and what follows it when something is replaced.
+func TestWay(t *testing.T) {
 	h, key := memHost(t), testKey(t, "AES_CM_128_HMAC_SHA1_80", 1)
 	from := memTransport(t, h, Settings{Learning: LearnImmediate, SDES: &SDES{Recv: key}})
-	to := memTransport(t, h, Settings{SDES: &SDES{Send: testKey(t, "AEAD_AES_128_GCM", 2)}})
-	p := from.addrs[0].ports[RTP]
-	way := func() (sum uint64) {
-		for step := range fetchSteps {
-			sum += p.fetch(step)
-		}
-		return sum
-	}
-	way()
-	from.SetPlan(&Plan{Routes: []Route{{}}})
-	way()
-	from.SetPlan(&Plan{Routes: []Route{{Sinks: []Sink{{To: to}}}}})
-	before := way()
+	to := memTransport(t, h, Settings{SDES: &SDES{Send: testKey(t, "AES_256_CM_HMAC_SHA1_80", 2)}})
+	from.SetPlan(&Plan{Routes: []Route{{LoopCheck: true, ClockRates: []ClockRate{{96, 48000}}, Sinks: []Sink{{To: to}}}}})
 	ctx, err := srtp.New(key)
 	if err != nil {
 		t.Fatal(err)
 	}
-	pkt, err := ctx.ProtectRTP(append(make([]byte, 0, 2048), voice()...))
-	if err != nil {
+	p := from.addrs[0].ports[RTP]
+	w := new(way)
+	m := &Meta{At: time.Now(), Scratch: make([]byte, ScratchLen), way: w}
+	packets := func(n int) {
+		t.Helper()
+		for range n {
+			in := voice()
+			in[2], in[3] = byte(p.in.packets.Load()>>8), byte(p.in.packets.Load())
+			pkt, err := ctx.ProtectRTP(append(make([]byte, 0, 2048), in...))
+			if err != nil {
+				t.Fatal(err)
+			}
+			was := p.in.packets.Load()
+			p.receive(pkt, farRTP, m)
+			if p.in.packets.Load() != was+1 {
+				t.Fatal("the packet was not taken")
+			}
+		}
+	}
+	packets(wayEvery + 1) // the first one makes what the others need
+	c, out := &from.comps[RTP], &to.comps[RTP]
+	plan := from.plan.Load()
+	expect := func() {
+		t.Helper()
+		for name, at := range map[string]unsafe.Pointer{
+			"port": unsafe.Pointer(p), "transport": unsafe.Pointer(&from.sources), "component": unsafe.Pointer(&c.learn),
+			"loop": unsafe.Pointer(c.loop), "method": *(*unsafe.Pointer)(unsafe.Pointer(&p.take)),
+			"last packet": unsafe.Pointer(&c.lastPacket), "settings": unsafe.Pointer(from.live.Load()), "plan": unsafe.Pointer(plan),
+			"route": unsafe.Pointer(&plan.Routes[0]), "clock rates": unsafe.Pointer(&plan.Routes[0].ClockRates[0]),
+			"sink": unsafe.Pointer(&plan.Routes[0].Sinks[0]), "source": unsafe.Pointer(from.sources.newest),
+			"keys": unsafe.Pointer(c.recv.Load()), "other keys": unsafe.Pointer(out.sendKeys.Load()),
+			"receiver": unsafe.Pointer(&out.target), "target": unsafe.Pointer(out.target.Load()),
+			"its port": unsafe.Pointer(&out.target.Load().port.out),
+		} {
+			if !w.has(at) {
+				t.Errorf("%s is not on the way", name)
+			}
+		}
+		for name, ctx := range map[string]*srtp.Context{"unprotecting": c.recv.Load().ctx, "protecting": out.sendKeys.Load().ctx} {
+			at, size := ctx.Span()
+			if size < line || !w.has(at) || !w.has(unsafe.Add(at, size-1)) {
+				t.Errorf("%s: not all of %d bytes on the way", name, size)
+			}
+		}
+	}
+	expect()
+	if w.n == wayRoom {
+		t.Error("there is no room for more")
+	}
+	if err := to.Apply(Settings{RemoteSeen: true, Remote: [2]netip.AddrPort{farRTCP, farRTP}, SDES: &SDES{Send: testKey(t, "AES_CM_128_HMAC_SHA1_80", 3)}}); err != nil {
 		t.Fatal(err)
 	}
-	p.receive(pkt, farRTP, &Meta{At: time.Now(), Scratch: make([]byte, ScratchLen)})
-	if p.in.packets.Load() != 1 {
-		t.Fatal("the packet was not taken")
-	}
-	if way() == before {
-		t.Error("what a packet changes is not on the way")
-	}
-	if n := testing.AllocsPerRun(100, func() { way() }); n != 0 {
+	plan = &Plan{Routes: []Route{{ClockRates: []ClockRate{{97, 16000}}, Sinks: []Sink{{To: to}}}}}
+	from.SetPlan(plan)
+	packets(wayEvery)
+	expect()
+	src := from.sources.newest
+	if n := testing.AllocsPerRun(100, func() { w.remember(p, &plan.Routes[0], src); w.follow() }); n != 0 {
 		t.Errorf("%v allocations", n)
 	}
-	from.SetPlan(&Plan{Routes: []Route{{Sinks: []Sink{{To: to}}}, {}}})
-	way()
+	many := &Route{Sinks: make([]Sink, 20)}
+	for i := range many.Sinks {
+		many.Sinks[i].To = to
+	}
+	w.remember(p, many, src)
+	if w.n != wayRoom {
+		t.Errorf("%d lines, want %d", w.n, wayRoom)
+	}
+	w.remember(p, nil, nil) // nowhere, and one source too many
+	w.follow()
 	to.Close()
 	from.Close()
-	way()
+	w.follow()
+}
+
+// TestPrefetchAnywhere asks for lines where there is no memory.
+func TestPrefetchAnywhere(t *testing.T) {
+	lines := []int32{0, 1, -1, 1 << 30, -1 << 31}
+	for _, own := range []uintptr{0, uintptr(unsafe.Pointer(&lines[0])), ^uintptr(0)} {
+		prefetch(own, &lines[0], len(lines))
+		prefetch(own, &lines[0], 0)
+		prefetch(own, nil, -1)
+	}
 }

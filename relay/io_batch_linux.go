@@ -23,7 +23,6 @@ type inbox struct {
 	used int
 	list []arrival
 	more []byte // for what follows one of them
-	seen uint64 // what fetching has come to
 }
 
 // arrival is one of them.
@@ -41,6 +40,7 @@ func newInbox() *inbox {
 // read reads each of the sockets that were ready, once, and takes it out of the list, as far as there is room. It returns
 // how many these were.
 func (in *inbox) read(ready []*epollSocket) int {
+	fetch(ready[:min(len(ready), batch)])
 	for i, s := range ready {
 		if len(in.list) == cap(in.list) || len(in.buf)-in.used < maxDatagram+Tailroom {
 			return i
@@ -62,20 +62,25 @@ func (in *inbox) read(ready []*epollSocket) int {
 	return len(ready)
 }
 
-// deliver has what was read handled, once what that takes of memory is on its way. The taker may ask for more of the same socket.
-func (in *inbox) deliver(m *Meta) {
-	if len(in.list) >= fetchWorth {
-		for step := range fetchSteps {
-			for i := range in.list {
-				if f := in.list[i].s.fetch; f != nil {
-					in.seen += f(step)
-				}
-			}
+// fetch asks for the memory that the packets in these sockets need.
+func fetch(ready []*epollSocket) {
+	if len(ready) > 1 {
+		for _, s := range ready {
+			prefetch(uintptr(unsafe.Pointer(s)), &inRow[0], len(inRow))
 		}
 	}
+	for _, s := range ready {
+		if s != nil {
+			s.way.follow()
+		}
+	}
+}
+
+// deliver has what was read handled. The taker may ask for more of the same socket.
+func (in *inbox) deliver(m *Meta) {
 	for i := range in.list {
 		a := &in.list[i]
-		m.Drain = false
+		m.Drain, m.way = false, &a.s.way
 		a.s.deliver(a.b, a.from, m)
 		if m.Drain {
 			a.s.drain(in.more, m)

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"testing"
 	"time"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -188,32 +189,34 @@ func TestInbox(t *testing.T) {
 	}
 }
 
-// TestInboxFetches has the state of all packets brought in before the first is handled, where there are some.
-func TestInboxFetches(t *testing.T) {
-	for _, n := range []int{1, fetchWorth - 1, fetchWorth, batch} {
-		in, steps, handled := newInbox(), make([]int, n), 0
-		for i := range n {
-			s := &epollSocket{fetch: func(step int) uint64 {
-				if step != steps[i] || handled > 0 {
-					t.Errorf("packet %d of %d: step %d after %d, %d handled", i, n, step, steps[i], handled)
-				}
-				steps[i]++
-				return 1
-			}}
-			if i == n/2 {
-				s.fetch, steps[i] = nil, fetchSteps
-			}
-			s.deliver = func([]byte, netip.AddrPort, *Meta) { handled++ }
-			s.acquire()
-			in.list = append(in.list, arrival{s: s})
+// TestSocketWay has real sockets keep the way of their packets.
+func TestSocketWay(t *testing.T) {
+	h, err := New(Config{Workers: 1, Interfaces: []Interface{{Name: "default", Local: loopback, PortMin: 21000, PortMax: 21999}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	far := farEnd(t, "127.0.0.1")
+	from, to := openTransport(t, h, TransportConfig{Affinity: 1}), openTransport(t, h, TransportConfig{Affinity: 1})
+	for _, tr := range []*Transport{from, to} {
+		if err := tr.Apply(Settings{RemoteSeen: true, Remote: [2]netip.AddrPort{addrOf(far)}}); err != nil {
+			t.Fatal(err)
 		}
-		in.deliver(&Meta{})
-		want := uint64(0)
-		if n >= fetchWorth {
-			want = uint64((n - 1) * fetchSteps)
+	}
+	from.SetPlan(&Plan{Routes: []Route{{Sinks: []Sink{{To: to}}}}})
+	p, out := from.addrs[0].ports[RTP], to.addrs[0].ports[RTP]
+	for range 2 {
+		if _, err := far.WriteToUDPAddrPort(voice(), p.local); err != nil {
+			t.Fatal(err)
 		}
-		if in.seen != want || handled != n {
-			t.Errorf("%d packets: %d steps, want %d; %d handled", n, in.seen, want, handled)
+		far.SetReadDeadline(time.Now().Add(5 * time.Second))
+		if _, err := far.Read(make([]byte, 2048)); err != nil {
+			t.Fatal(err)
 		}
+	}
+	if err := h.Close(); err != nil { // the worker is done
+		t.Fatal(err)
+	}
+	if w := &p.sock.(*epollSocket).way; !w.has(unsafe.Pointer(p)) || !w.has(unsafe.Pointer(out)) || !w.has(unsafe.Pointer(out.sock.(*epollSocket))) {
+		t.Errorf("a way of %d lines lacks a port or the socket", w.n)
 	}
 }

@@ -245,11 +245,7 @@ func (e *epollIO) Close() error {
 }
 
 func (e *epollIO) Open(local netip.AddrPort, group uint64, deliver Deliver) (Socket, error) {
-	return e.openFetching(local, group, deliver, nil)
-}
-
-func (e *epollIO) openFetching(local netip.AddrPort, group uint64, deliver Deliver, fetch func(int) uint64) (Socket, error) {
-	s := &epollSocket{io: e, deliver: deliver, fetch: fetch, v6: local.Addr().Is6(), local: local}
+	s := &epollSocket{io: e, deliver: deliver, v6: local.Addr().Is6(), local: local}
 	if err := s.bind(local); err != nil {
 		return nil, err
 	}
@@ -392,10 +388,15 @@ type epollSocket struct {
 	scope   uint32 // of a link-local address
 	zone    string
 	deliver Deliver
-	fetch   func(step int) uint64 // nil: nothing to fetch
 
 	users atomic.Int32 // closedBit, and how many calls use fd
 	freed atomic.Bool
+
+	way way
+}
+
+func (s *epollSocket) span() (unsafe.Pointer, uintptr) {
+	return unsafe.Pointer(s), unsafe.Offsetof(s.way)
 }
 
 const closedBit = 1 << 30

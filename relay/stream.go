@@ -61,9 +61,10 @@ type port struct {
 	out  traffic
 
 	local netip.AddrPort
-	path  int // number of its candidate; agent.mu
+	path  int     // number of its candidate; agent.mu
+	take  Deliver // of its socket
 
-	_ [16]byte // so that it begins with a line
+	_ [8]byte // so that it begins with a line
 }
 
 // restart begins a new generation of settings; to is where signalling says to send, taken when it moved. Plain media goes

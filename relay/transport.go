@@ -121,17 +121,12 @@ func (t *Transport) bind(f *iface) error {
 func (t *Transport) bindPorts(a *localAddr, first, n int) error {
 	for i := range n {
 		p := &port{comp: &t.comps[i], local: netip.AddrPortFrom(a.iface.Local, uint16(first+i))}
-		deliver := p.receive
+		p.take = p.receive
 		if t.fast != nil {
-			deliver = p.receiveFast
+			p.take = p.receiveFast
 		}
 		var err error
-		if io, ok := t.host.io.(fetcher); ok {
-			p.sock, err = io.openFetching(p.local, t.group, deliver, p.fetch)
-		} else {
-			p.sock, err = t.host.io.Open(p.local, t.group, deliver)
-		}
-		if err != nil {
+		if p.sock, err = t.host.io.Open(p.local, t.group, p.take); err != nil {
 			return err
 		}
 		if tos := t.host.cfg.TOS; tos > 0 {

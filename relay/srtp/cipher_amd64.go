@@ -4,6 +4,7 @@ import (
 	"crypto/subtle"
 	"encoding/binary"
 	"math/bits"
+	"unsafe"
 
 	"golang.org/x/sys/cpu"
 )
@@ -44,9 +45,9 @@ func (c *fastCounters) expand(key, salt []byte) {
 	}
 }
 
-// fetch reads a word of each line.
-func (c *fastCounters) fetch() uint64 {
-	return c.saltHi + uint64(c.keys[12]) + uint64(c.keys[28]) + uint64(c.keys[43])
+// size is up to the last key.
+func (c *fastCounters) size() uintptr {
+	return unsafe.Offsetof(c.keys) + 16*uintptr(c.rounds+1)
 }
 
 func (c *fastCounters) applyRTP(pkt []byte, head int, index uint64) {

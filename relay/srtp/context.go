@@ -9,6 +9,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"iter"
+	"unsafe"
 
 	"rtpsidecar/relay/rtp"
 )
@@ -278,17 +279,13 @@ func (g *gcm) rtpNonce(ssrc uint32, index uint64) {
 	subtle.XORBytes(g.nonce[:], g.nonce[:], g.salt[:])
 }
 
-// Fetch reads a word of each line of memory that an RTP packet takes, so that the processor has them when it comes. None of
-// them ever changes: any goroutine may call it. What it returns says nothing.
-func (c *Context) Fetch() uint64 {
-	sum := uint64(c.rtp.tagLen) + uint64(c.rtp.mac.outer[sha1.Size-1])
-	if c.rtcp != nil {
-		sum++
+// Span is the memory that an RTP packet needs, for those who have it fetched. Only AES-CM has all of it there.
+func (c *Context) Span() (at unsafe.Pointer, size uintptr) {
+	size = unsafe.Sizeof(*c) - unsafe.Offsetof(c.last)
+	if k, ok := c.rtp.crypt.(*fastCounters); ok { // right behind
+		size += k.size()
 	}
-	if k, ok := c.rtp.crypt.(*fastCounters); ok {
-		sum += k.fetch()
-	}
-	return sum
+	return unsafe.Pointer(&c.last), size
 }
 
 // find is the state of an SSRC, nil when there is none.
