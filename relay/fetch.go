@@ -52,6 +52,9 @@ func (w *way) remember(p *port, route *Route, src *source) {
 	along(w, route, unsafe.Sizeof(*route))
 	along(w, unsafe.SliceData(route.ClockRates), uintptr(len(route.ClockRates))*unsafe.Sizeof(ClockRate{}))
 	for i := range route.Sinks {
+		if w.n == wayRoom {
+			return
+		}
 		s := &route.Sinks[i]
 		to := &s.To.comps[RTP]
 		along(w, s, unsafe.Sizeof(*s))
