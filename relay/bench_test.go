@@ -156,9 +156,9 @@ func benchMemory(b *testing.B, n, together int, recv, send string) {
 	r, in := newRounds(b, recv), []byte(nil)
 	buf := make([]byte, 2048)
 	m := &Meta{At: time.Now(), Scratch: make([]byte, ScratchLen)}
-	ways := make([]*way, n)
+	prints := make([]*footprint, n)
 	for _, i := range rand.New(rand.NewPCG(3, 4)).Perm(n) {
-		ways[i] = new(way)
+		prints[i] = new(footprint)
 	}
 	i := n
 	one := func() {
@@ -166,15 +166,15 @@ func benchMemory(b *testing.B, n, together int, recv, send string) {
 			i, in = 0, r.next(b)
 		}
 		if i%together == 0 {
-			hand := ways[i:min(i+together, n)]
+			hand := prints[i:min(i+together, n)]
 			for _, w := range hand {
 				prefetch(uintptr(unsafe.Pointer(w)), &inRow[0], len(inRow))
 			}
 			for _, w := range hand {
-				w.follow()
+				w.prefetch()
 			}
 		}
-		m.way = ways[i]
+		m.footprint = prints[i]
 		ports[i].receive(buf[:copy(buf, in)], farRTP, m)
 		i++
 	}

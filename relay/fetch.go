@@ -7,20 +7,20 @@ import (
 )
 
 // With thousands of streams nothing of the next packet's is in the processor's caches, and the packet would wait for one line of
-// memory after the other, as each says where the next one is. So a socket keeps where its packets went, and its worker asks
-// for all of that before it reads the next one: the lines come at the same time, and while the system copies the packet.
+// memory after the other, as each says where the next one is. So a socket keeps which lines its packets needed, and its worker
+// prefetches them before it reads the next one: they come at the same time, and while the system copies the packet.
 
-// way is the lines of memory that a socket's RTP packets need, as distances from its own. It may be out of date: then others are
+// footprint is the lines of memory that a socket's RTP packets need, as distances from its own. It may be out of date: then others are
 // fetched in vain. It is the worker's.
-type way struct {
+type footprint struct {
 	n    int32
-	room [wayRoom]int32
+	room [footprintRoom]int32
 }
 
 const (
-	wayRoom  = 63 // lines; from SRTP to SRTP takes some 45
-	wayEvery = 16 // packets that it is good for
-	line     = 64 // bytes
+	footprintRoom  = 63 // lines; from SRTP to SRTP takes some 45
+	footprintEvery = 16 // packets that it is good for
+	line           = 64 // bytes
 )
 
 // spanner is a Socket that tells where in memory it has what sending needs.
@@ -28,75 +28,75 @@ type spanner interface {
 	span() (at unsafe.Pointer, size uintptr)
 }
 
-// remember notes where the packet at hand goes, which is p's.
-func (w *way) remember(p *port, route *Route, src *source) {
+// record notes what the packet at hand needs, which is p's.
+func (f *footprint) record(p *port, route *Route, src *source) {
 	c := p.comp
 	t := c.t
-	w.n = 0
-	along(w, p, unsafe.Sizeof(*p))
-	along(w, *(**byte)(unsafe.Pointer(&p.take)), 2*unsafe.Sizeof(p)) // a method and its receiver
-	along(w, t, unsafe.Offsetof(t.comps))
-	along(w, c, unsafe.Offsetof(c.assoc))
-	along(w, t.live.Load(), unsafe.Sizeof(live{}))
-	along(w, t.plan.Load(), unsafe.Sizeof(Plan{}))
-	along(w, src, unsafe.Offsetof(src.told))
-	along(w, t.fast, unsafe.Sizeof(flow{}))
-	along(w, c.loop, unsafe.Sizeof(loop{}))
+	f.n = 0
+	cover(f, p, unsafe.Sizeof(*p))
+	cover(f, *(**byte)(unsafe.Pointer(&p.take)), 2*unsafe.Sizeof(p)) // a method and its receiver
+	cover(f, t, unsafe.Offsetof(t.comps))
+	cover(f, c, unsafe.Offsetof(c.assoc))
+	cover(f, t.live.Load(), unsafe.Sizeof(live{}))
+	cover(f, t.plan.Load(), unsafe.Sizeof(Plan{}))
+	cover(f, src, unsafe.Offsetof(src.told))
+	cover(f, t.fast, unsafe.Sizeof(flow{}))
+	cover(f, c.loop, unsafe.Sizeof(loop{}))
 	if k := c.recv.Load(); k != nil {
-		along(w, k, unsafe.Sizeof(*k))
-		w.context(k.ctx)
+		cover(f, k, unsafe.Sizeof(*k))
+		f.context(k.ctx)
 	}
 	if route == nil {
 		return
 	}
-	along(w, route, unsafe.Sizeof(*route))
-	along(w, unsafe.SliceData(route.ClockRates), uintptr(len(route.ClockRates))*unsafe.Sizeof(ClockRate{}))
+	cover(f, route, unsafe.Sizeof(*route))
+	cover(f, unsafe.SliceData(route.ClockRates), uintptr(len(route.ClockRates))*unsafe.Sizeof(ClockRate{}))
 	for i := range route.Sinks {
-		if w.n == wayRoom {
+		if f.n == footprintRoom {
 			return
 		}
 		s := &route.Sinks[i]
 		to := &s.To.comps[RTP]
-		along(w, s, unsafe.Sizeof(*s))
-		along(w, to, unsafe.Offsetof(to.assoc))
+		cover(f, s, unsafe.Sizeof(*s))
+		cover(f, to, unsafe.Offsetof(to.assoc))
 		if k := to.sendKeys.Load(); k != nil {
-			along(w, k, unsafe.Sizeof(*k))
-			w.context(k.ctx)
+			cover(f, k, unsafe.Sizeof(*k))
+			f.context(k.ctx)
 		}
 		if tg := to.target.Load(); tg != nil {
-			along(w, tg, unsafe.Sizeof(*tg))
-			along(w, tg.port, unsafe.Sizeof(*tg.port))
+			cover(f, tg, unsafe.Sizeof(*tg))
+			cover(f, tg.port, unsafe.Sizeof(*tg.port))
 			if s, tells := tg.sock.(spanner); tells {
 				at, size := s.span()
-				along(w, (*byte)(at), size)
+				cover(f, (*byte)(at), size)
 			}
 		}
 	}
 }
 
-func (w *way) context(ctx *srtp.Context) {
+func (f *footprint) context(ctx *srtp.Context) {
 	if ctx != nil {
 		at, size := ctx.Span()
-		along(w, (*byte)(at), size)
+		cover(f, (*byte)(at), size)
 	}
 }
 
-// inRow are lines one after the other: a socket with its way, as a distance from the former.
+// inRow are lines one after the other: a socket with its footprint, as distances from its beginning.
 var inRow = [...]int32{0, 1, 2, 3, 4, 5}
 
-// follow asks for what is on the way.
-func (w *way) follow() { prefetch(uintptr(unsafe.Pointer(w)), &w.room[0], int(w.n)) }
+// prefetch asks for all of them.
+func (f *footprint) prefetch() { prefetch(uintptr(unsafe.Pointer(f)), &f.room[0], int(f.n)) }
 
-// along adds the lines of size bytes at a place, as far as there is room.
-func along[T any](w *way, at *T, size uintptr) {
+// cover adds the lines of size bytes at a place, as far as there is room.
+func cover[T any](f *footprint, at *T, size uintptr) {
 	if at == nil || size == 0 {
 		return
 	}
-	own, from := uintptr(unsafe.Pointer(w))/line, uintptr(unsafe.Pointer(at))
-	for l := from / line; l <= (from+size-1)/line && w.n < wayRoom; l++ {
+	own, from := uintptr(unsafe.Pointer(f))/line, uintptr(unsafe.Pointer(at))
+	for l := from / line; l <= (from+size-1)/line && f.n < footprintRoom; l++ {
 		if d := int64(l - own); d == int64(int32(d)) {
-			w.room[w.n] = int32(d)
-			w.n++
+			f.room[f.n] = int32(d)
+			f.n++
 		}
 	}
 }

@@ -9,8 +9,8 @@ import (
 	"rtpsidecar/relay/srtp"
 )
 
-// has tells whether the line of an address is on the way.
-func (w *way) has(at unsafe.Pointer) bool {
+// has tells whether the line of an address is in the footprint.
+func (w *footprint) has(at unsafe.Pointer) bool {
 	own := int64(uintptr(unsafe.Pointer(w)) / line)
 	for _, d := range w.room[:w.n] {
 		if own+int64(d) == int64(uintptr(at)/line) {
@@ -20,8 +20,8 @@ func (w *way) has(at unsafe.Pointer) bool {
 	return false
 }
 
-// TestWay has what a packet needs on a socket's way, from SRTP to SRTP, and what follows it when something is replaced.
-func TestWay(t *testing.T) {
+// TestFootprint has what a packet needs in its socket's footprint, from SRTP to SRTP, and what follows it when something is replaced.
+func TestFootprint(t *testing.T) {
 	h, key := memHost(t), testKey(t, "AES_CM_128_HMAC_SHA1_80", 1)
 	from := memTransport(t, h, Settings{Learning: LearnImmediate, SDES: &SDES{Recv: key}})
 	to := memTransport(t, h, Settings{SDES: &SDES{Send: testKey(t, "AES_256_CM_HMAC_SHA1_80", 2)}})
@@ -31,8 +31,8 @@ func TestWay(t *testing.T) {
 		t.Fatal(err)
 	}
 	p := from.addrs[0].ports[RTP]
-	w := new(way)
-	m := &Meta{At: time.Now(), Scratch: make([]byte, ScratchLen), way: w}
+	w := new(footprint)
+	m := &Meta{At: time.Now(), Scratch: make([]byte, ScratchLen), footprint: w}
 	packets := func(n int) {
 		t.Helper()
 		for range n {
@@ -49,7 +49,7 @@ func TestWay(t *testing.T) {
 			}
 		}
 	}
-	packets(wayEvery + 1) // the first one makes what the others need
+	packets(footprintEvery + 1) // the first one makes what the others need
 	c, out := &from.comps[RTP], &to.comps[RTP]
 	plan := from.plan.Load()
 	expect := func() {
@@ -65,18 +65,18 @@ func TestWay(t *testing.T) {
 			"its port": unsafe.Pointer(&out.target.Load().port.out),
 		} {
 			if !w.has(at) {
-				t.Errorf("%s is not on the way", name)
+				t.Errorf("%s is not in the footprint", name)
 			}
 		}
 		for name, ctx := range map[string]*srtp.Context{"unprotecting": c.recv.Load().ctx, "protecting": out.sendKeys.Load().ctx} {
 			at, size := ctx.Span()
 			if size < line || !w.has(at) || !w.has(unsafe.Add(at, size-1)) {
-				t.Errorf("%s: not all of %d bytes on the way", name, size)
+				t.Errorf("%s: not all of %d bytes in the footprint", name, size)
 			}
 		}
 	}
 	expect()
-	if w.n == wayRoom {
+	if w.n == footprintRoom {
 		t.Error("there is no room for more")
 	}
 	if err := to.Apply(Settings{RemoteSeen: true, Remote: [2]netip.AddrPort{farRTCP, farRTP}, SDES: &SDES{Send: testKey(t, "AES_CM_128_HMAC_SHA1_80", 3)}}); err != nil {
@@ -84,25 +84,25 @@ func TestWay(t *testing.T) {
 	}
 	plan = &Plan{Routes: []Route{{ClockRates: []ClockRate{{97, 16000}}, Sinks: []Sink{{To: to}}}}}
 	from.SetPlan(plan)
-	packets(wayEvery)
+	packets(footprintEvery)
 	expect()
 	src := from.sources.newest
-	if n := testing.AllocsPerRun(100, func() { w.remember(p, &plan.Routes[0], src); w.follow() }); n != 0 {
+	if n := testing.AllocsPerRun(100, func() { w.record(p, &plan.Routes[0], src); w.prefetch() }); n != 0 {
 		t.Errorf("%v allocations", n)
 	}
 	many := &Route{Sinks: make([]Sink, 20)}
 	for i := range many.Sinks {
 		many.Sinks[i].To = to
 	}
-	w.remember(p, many, src)
-	if w.n != wayRoom {
-		t.Errorf("%d lines, want %d", w.n, wayRoom)
+	w.record(p, many, src)
+	if w.n != footprintRoom {
+		t.Errorf("%d lines, want %d", w.n, footprintRoom)
 	}
-	w.remember(p, nil, nil) // nowhere, and one source too many
-	w.follow()
+	w.record(p, nil, nil) // nowhere, and one source too many
+	w.prefetch()
 	to.Close()
 	from.Close()
-	w.follow()
+	w.prefetch()
 }
 
 // TestPrefetchAnywhere asks for lines where there is no memory.

@@ -97,8 +97,8 @@ func (p *port) rtp(lv *live, b []byte, from netip.AddrPort, m *Meta) {
 	src := t.sources.get(h.SSRC, m.At)
 	route := plan.route(h, b, src)
 	src.received(h, size, route, m.At)
-	if m.way != nil && p.in.packets.Load()%wayEvery == 1 {
-		m.way.remember(p, route, src)
+	if m.footprint != nil && p.in.packets.Load()%footprintEvery == 1 {
+		m.footprint.record(p, route, src)
 	}
 	if src != nil {
 		src.octets.Add(uint64(len(b)))

@@ -24,9 +24,9 @@ type Meta struct {
 	Scratch []byte    // free for any use; ScratchLen bytes
 	Drain   bool      // set by who takes the packet: what else waits in its socket should be read before others
 
-	way   *way   // of the packet's socket; nil: nobody fetches what is on it
-	later queue  // nil: what a packet makes is sent at once
-	share *share // of what the Host's workers have received; nil: none has
+	footprint *footprint // of the packet's socket; nil: nobody prefetches it
+	later     queue      // nil: what a packet makes is sent at once
+	share     *share     // of what the Host's workers have received; nil: none has
 }
 
 // queue is what a worker sends when it has handled the packets at hand, in order.

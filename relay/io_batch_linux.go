@@ -71,7 +71,7 @@ func fetch(ready []*epollSocket) {
 	}
 	for _, s := range ready {
 		if s != nil {
-			s.way.follow()
+			s.footprint.prefetch()
 		}
 	}
 }
@@ -80,7 +80,7 @@ func fetch(ready []*epollSocket) {
 func (in *inbox) deliver(m *Meta) {
 	for i := range in.list {
 		a := &in.list[i]
-		m.Drain, m.way = false, &a.s.way
+		m.Drain, m.footprint = false, &a.s.footprint
 		a.s.deliver(a.b, a.from, m)
 		if m.Drain {
 			a.s.drain(in.more, m)

@@ -189,8 +189,8 @@ func TestInbox(t *testing.T) {
 	}
 }
 
-// TestSocketWay has real sockets keep the way of their packets.
-func TestSocketWay(t *testing.T) {
+// TestSocketFootprint has real sockets keep the footprint of their packets.
+func TestSocketFootprint(t *testing.T) {
 	h, err := New(Config{Workers: 1, Interfaces: []Interface{{Name: "default", Local: loopback, PortMin: 21000, PortMax: 21999}}})
 	if err != nil {
 		t.Fatal(err)
@@ -216,7 +216,7 @@ func TestSocketWay(t *testing.T) {
 	if err := h.Close(); err != nil { // the worker is done
 		t.Fatal(err)
 	}
-	if w := &p.sock.(*epollSocket).way; !w.has(unsafe.Pointer(p)) || !w.has(unsafe.Pointer(out)) || !w.has(unsafe.Pointer(out.sock.(*epollSocket))) {
-		t.Errorf("a way of %d lines lacks a port or the socket", w.n)
+	if w := &p.sock.(*epollSocket).footprint; !w.has(unsafe.Pointer(p)) || !w.has(unsafe.Pointer(out)) || !w.has(unsafe.Pointer(out.sock.(*epollSocket))) {
+		t.Errorf("a footprint of %d lines lacks a port or the socket", w.n)
 	}
 }

@@ -392,11 +392,11 @@ type epollSocket struct {
 	users atomic.Int32 // closedBit, and how many calls use fd
 	freed atomic.Bool
 
-	way way
+	footprint footprint
 }
 
 func (s *epollSocket) span() (unsafe.Pointer, uintptr) {
-	return unsafe.Pointer(s), unsafe.Offsetof(s.way)
+	return unsafe.Pointer(s), unsafe.Offsetof(s.footprint)
 }
 
 const closedBit = 1 << 30
