@@ -10,8 +10,8 @@
 //	request the largest realistic offer, 6 KiB of SDP with four media and thirty flags, to calls that know it: CPU time per
 //	        message from datagram to datagram
 //	memory  resident memory of the idle daemon and per established call
-//	streams 20,000 packets a second of 200, 2,000 and 10,000 streams, plain and with SRTP to the callees: the daemon's CPU
-//	        time per packet, and what it is to that with 200 streams
+//	streams 20,000 packets a second of 200, 2,000 and 10,000 streams, plain and with SRTP to the callees, each number with a
+//	        daemon of its own, in turns of 250 ms: the daemon's CPU time per packet, and what it is to that with 200 streams
 //
 // The lab is by itself, as root, with three hosts in network namespaces joined by cables (caller - relay - callee):
 //

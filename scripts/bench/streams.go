@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"math"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -68,6 +70,13 @@ func (o options) streamFigures() (list []*figure, err error) {
 	return append(append(list, growth...), losses...), nil
 }
 
+// Several daemons take turns, one for each number of streams: one daemon differs more from one minute to the next than by its
+// streams.
+const (
+	streamTurn   = 250 * time.Millisecond
+	streamSettle = 50 * time.Millisecond // at the beginning of a turn, not measured: the others' packets have emptied the caches
+)
+
 // allStreams spreads the same packets over ever more streams: whatever a stream costs that has nothing to do, and memory that
 // the one before has driven out of the caches, shows in the CPU time per packet.
 func (o options) allStreams(ctx context.Context, cfg daemon.Config, res result) error {
@@ -75,25 +84,65 @@ func (o options) allStreams(ctx context.Context, cfg daemon.Config, res result) 
 	if err != nil {
 		return err
 	}
-	cfg.PortMax = 65534 // a call has four ports until the answer, whoever muxes
-	first := map[string]float64{}
-	for _, c := range cases {
-		if err := needFiles(3*c.streams/2 + 1000); err != nil {
-			return fmt.Errorf("%d streams: %w", c.streams, err)
-		}
-		var used time.Duration
-		if err := fresh(ctx, cfg, func(d *daemon.Daemon) (err error) {
-			used, err = o.spreadMedia(ctx, d, c, res)
+	if o.measure < 2*streamTurn {
+		return fmt.Errorf("--measure=%v: a turn takes %v", o.measure, streamTurn)
+	}
+	for media := range strings.SplitSeq(o.media, ",") {
+		of := slices.DeleteFunc(slices.Clone(cases), func(c streamCase) bool { return c.media != media })
+		if err := o.inTurns(ctx, cfg, of, res); err != nil {
 			return err
-		}); err != nil {
-			return fmt.Errorf("%d streams: %w", c.streams, err)
 		}
-		if _, there := first[c.media]; there {
-			res[c.name(o.growth())] = micro(used) / first[c.media]
-		} else {
-			first[c.media] = micro(used)
+	}
+	return nil
+}
+
+// inTurns measures cases of the same media, each with a daemon and an address of its own. What is said of a case is the median of
+// its turns, and of what they took to those of the first case just before.
+func (o options) inTurns(ctx context.Context, cfg daemon.Config, cases []streamCase, res result) (err error) {
+	spreads := make([]*spreadMedia, len(cases))
+	for i, c := range cases {
+		s, serr := o.spread(ctx, cfg, i, c)
+		if serr != nil {
+			return fmt.Errorf("%d streams: %w", c.streams, serr)
 		}
-		res[c.name(streamCPU)] = micro(used)
+		defer func() { err = errors.Join(err, s.close()) }()
+		spreads[i] = s
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	var senders sync.WaitGroup
+	defer senders.Wait()
+	defer cancel()
+	failed := make(chan error, len(spreads))
+	begin := time.Now().Add(streamTurn)
+	every := time.Duration(len(spreads)) * streamTurn
+	for i, s := range spreads {
+		s.Turn = load.Turn{First: begin.Add(time.Duration(i) * streamTurn), Length: streamTurn, Every: every}
+		senders.Go(func() { failed <- s.Run(ctx) })
+	}
+	for n := range int((o.warm + o.measure) / streamTurn) {
+		for _, s := range spreads {
+			if err := s.turn(ctx, n); err != nil {
+				return err
+			}
+		}
+	}
+	for range spreads {
+		if err := errors.Join(<-failed, ctx.Err()); err != nil {
+			return err
+		}
+	}
+	for _, s := range spreads {
+		if s.Received.Load() == 0 {
+			return fmt.Errorf("%d streams: nothing came back", s.streams)
+		}
+		res[s.name(streamCPU)], res[s.name(streamLost)] = median(s.used), float64(s.Lost())
+		if s != spreads[0] {
+			growth := make([]float64, len(s.used))
+			for n := range growth {
+				growth[n] = s.used[n] / spreads[0].used[n]
+			}
+			res[s.name(o.growth())] = median(growth)
+		}
 	}
 	return nil
 }
@@ -112,30 +161,82 @@ func needFiles(n int) error {
 	return nil
 }
 
-// spreadMedia sets up the calls of a case and measures the daemon's CPU time per packet. RTCP is muxed, so that a stream is a
-// socket: those of 5,000 calls without it are more than the 20,000 descriptors that some machines allow.
-func (o options) spreadMedia(ctx context.Context, d *daemon.Daemon, c streamCase, res result) (time.Duration, error) {
-	t, err := load.New(netip.MustParseAddr("127.0.0.1"))
-	if err != nil {
-		return 0, err
+// spreadMedia are the calls of a case and their daemon.
+type spreadMedia struct {
+	streamCase
+	*load.Traffic
+	daemon *daemon.Daemon
+	used   []float64 // CPU time of the daemon in us per packet, by turn
+}
+
+// spread sets up the calls of a case. RTCP is muxed, so that a stream is a socket: those of 5,000 calls without it are more than
+// the 20,000 descriptors that some machines allow.
+func (o options) spread(ctx context.Context, cfg daemon.Config, n int, c streamCase) (_ *spreadMedia, err error) {
+	if err := needFiles(3*c.streams/2 + 1000); err != nil {
+		return nil, err
 	}
-	defer t.Close()
-	t.Warm, t.Measure, t.Burst = o.warm, o.measure, o.burst
-	t.Interval = time.Duration(c.streams) * time.Second / streamsRate
-	t.Calls = make([]load.Call, c.streams/2)
-	crypto, err := secure(t.Calls, c.media)
-	if err != nil {
-		return 0, err
+	host := netip.AddrFrom4([4]byte{127, 0, 0, byte(n + 1)})
+	cfg.Listen = netip.AddrPortFrom(host, cfg.Listen.Port())
+	cfg.Interfaces = []string{host.String()}
+	cfg.PortMax = 65534 // a call has four ports until the answer, whoever muxes
+	s := &spreadMedia{streamCase: c}
+	if s.daemon, err = daemon.Start(ctx, cfg); err != nil {
+		return nil, err
 	}
-	err = o.each(ctx, len(t.Calls), func(n int) error {
-		made, err := setUp(d, call(n), t.Callers.Addr(), t.Callees.Addr(), crypto, true)
-		t.Calls[n].ToCallee, t.Calls[n].ToCaller = made.ToCallee, made.ToCaller
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, s.close())
+		}
+	}()
+	if s.Traffic, err = load.New(host); err != nil {
+		return nil, err
+	}
+	s.Warm, s.Measure, s.Burst = o.warm, o.measure, o.burst
+	s.Interval = time.Duration(c.streams) * time.Second / streamsRate
+	s.Calls = make([]load.Call, c.streams/2)
+	crypto, err := secure(s.Calls, c.media)
+	if err != nil {
+		return nil, err
+	}
+	return s, o.each(ctx, len(s.Calls), func(n int) error {
+		made, err := setUp(s.daemon, call(n), s.Callers.Addr(), s.Callees.Addr(), crypto, true)
+		s.Calls[n].ToCallee, s.Calls[n].ToCaller = made.ToCallee, made.ToCaller
 		return err
 	})
-	if err != nil {
-		return 0, err
+}
+
+func (s *spreadMedia) close() (err error) {
+	if s.Traffic != nil {
+		err = s.Traffic.Close()
 	}
-	used, err := carry(ctx, t, d.PID())
-	res[c.name(streamLost)] = float64(t.Lost())
-	return used.daemon, errors.Join(err, ctx.Err())
+	return errors.Join(err, s.daemon.Close())
+}
+
+// turn measures a turn of the daemon's, and waits for its end. Those of the warm-up do not count.
+func (s *spreadMedia) turn(ctx context.Context, n int) error {
+	begin := s.Turn.Begin(n)
+	from, sent, err := s.look(ctx, begin.Add(streamSettle))
+	if err != nil {
+		return err
+	}
+	to, all, err := s.look(ctx, begin.Add(streamTurn))
+	if err != nil || streamTurn*time.Duration(n) < s.Warm {
+		return err
+	}
+	if all == sent {
+		return fmt.Errorf("%d streams: nothing was sent for %v", s.streams, streamTurn-streamSettle)
+	}
+	s.used = append(s.used, micro(to-from)/float64(all-sent))
+	return nil
+}
+
+// look tells, at a time, what the daemon has used so far, and for how many packets.
+func (s *spreadMedia) look(ctx context.Context, at time.Time) (used time.Duration, sent uint64, err error) {
+	select {
+	case <-time.After(time.Until(at)):
+	case <-ctx.Done():
+		return 0, 0, ctx.Err()
+	}
+	used, err = cpuTime(s.daemon.PID())
+	return used, s.Sent.Load(), err
 }

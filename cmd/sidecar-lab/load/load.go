@@ -42,6 +42,7 @@ type Traffic struct {
 	Warm, Measure    time.Duration // packets of the warm-up are not counted
 	Interval         time.Duration // between two packets of a call in one direction; 0: 20 ms
 	Burst            time.Duration // the calls are spread over bursts this far apart in each interval
+	Turn             Turn          // when to send; zero: from the start of Run, without a break
 	// Pinned threads stay on one processor, and Go's scheduler, which wakes others for each system call that lasts, knows
 	// nothing of theirs: GOMAXPROCS must have room for three. What both cost changes more than what is measured.
 	Pinned bool
@@ -56,6 +57,23 @@ type Traffic struct {
 	first, packets int            // those before first are warm-up
 	last           atomic.Int64   // what comes later is lost, in ns since 1970; 0: not yet known
 	sentAt         []atomic.Int64 // by slot, in ns since 1970: a protected payload could not carry it
+}
+
+// Turn is for traffics that take turns, so that all have the same of what the machine is disturbed by.
+type Turn struct {
+	First         time.Time     // when the first turn begins
+	Length, Every time.Duration // of each, and from the beginning of one to that of the next
+}
+
+// Begin is when turn n begins, from 0.
+func (t Turn) Begin(n int) time.Time { return t.First.Add(time.Duration(n) * t.Every) }
+
+// due is when what is to be sent after so much sending falls due.
+func (t Turn) due(after time.Duration) time.Time {
+	if t.Length == 0 {
+		return t.First.Add(after)
+	}
+	return t.Begin(int(after / t.Length)).Add(after % t.Length)
 }
 
 // sample is what one packet took.
@@ -205,13 +223,16 @@ func (t *Traffic) send(ctx context.Context, ends [2]*End) error {
 		}
 	}
 	bursts := int(t.Interval / t.Burst)
-	begin := time.Now()
+	turn := t.Turn
+	if turn == (Turn{}) {
+		turn.First = time.Now()
+	}
 	for n := 0; n < t.packets && ctx.Err() == nil; n++ {
 		if n == t.first {
 			clocks.Go(look)
 		}
 		for i := range bursts {
-			due := begin.Add(time.Duration(n)*t.Interval + time.Duration(i)*t.Burst)
+			due := turn.due(time.Duration(n)*t.Interval + time.Duration(i)*t.Burst)
 			if wait := time.Until(due); wait > 0 {
 				t.sleep(wait) // an interrupted sleep is a short one
 			} else {

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"runtime"
+	"sync"
 	"testing"
 	"time"
 
@@ -100,6 +101,41 @@ func TestRun(t *testing.T) {
 	}
 	if protected != 300 {
 		t.Errorf("%d packets were protected, want those of the callees: 300", protected)
+	}
+}
+
+// TestTurns has two traffics send in turn: neither sends a packet in the other's.
+func TestTurns(t *testing.T) {
+	const length, turns = 40 * time.Millisecond, 3
+	first := time.Now().Add(20 * time.Millisecond)
+	both := []*Traffic{open(t, 30), open(t, 30)}
+	var running sync.WaitGroup
+	for i, tr := range both {
+		tr.Measure = turns * length
+		tr.Turn = Turn{First: first.Add(time.Duration(i) * length), Length: length, Every: 2 * length}
+		running.Go(func() {
+			if err := tr.Run(t.Context()); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	running.Wait()
+	for i, tr := range both {
+		if sent := tr.Sent.Load(); sent != 360 || tr.Lost() != 0 {
+			t.Errorf("%d packets, %d lost, want 360", sent, tr.Lost())
+		}
+		for _, list := range tr.took {
+			for _, s := range list {
+				if at := time.Unix(0, s.sent).Sub(tr.Turn.First); at < 0 || at%tr.Turn.Every >= length+tr.Late {
+					t.Fatalf("traffic %d sent a packet %v after its first turn began, %v late at worst", i, at, tr.Late)
+				}
+			}
+		}
+		for n := range turns {
+			if at := tr.Turn.Begin(n); !at.Equal(first.Add(time.Duration(2*n+i) * length)) {
+				t.Errorf("turn %d of traffic %d begins %v after the first", n, i, at.Sub(first))
+			}
+		}
 	}
 }
 
