@@ -9,6 +9,7 @@ import (
 	"time"
 	"unsafe"
 
+	"rtpsidecar/relay/prefetch"
 	"rtpsidecar/relay/rtp"
 	"rtpsidecar/relay/srtp"
 )
@@ -156,9 +157,9 @@ func benchMemory(b *testing.B, n, together int, recv, send string) {
 	r, in := newRounds(b, recv), []byte(nil)
 	buf := make([]byte, 2048)
 	m := &Meta{At: time.Now(), Scratch: make([]byte, ScratchLen)}
-	prints := make([]*footprint, n)
+	prints := make([]*prefetch.Footprint, n)
 	for _, i := range rand.New(rand.NewPCG(3, 4)).Perm(n) {
-		prints[i] = new(footprint)
+		prints[i] = new(prefetch.Footprint)
 	}
 	i := n
 	one := func() {
@@ -168,10 +169,10 @@ func benchMemory(b *testing.B, n, together int, recv, send string) {
 		if i%together == 0 {
 			hand := prints[i:min(i+together, n)]
 			for _, w := range hand {
-				prefetch(uintptr(unsafe.Pointer(w)), &inRow[0], len(inRow))
+				prefetch.Row(unsafe.Pointer(w), unsafe.Sizeof(*w))
 			}
 			for _, w := range hand {
-				w.prefetch()
+				w.Lines()
 			}
 		}
 		m.footprint = prints[i]

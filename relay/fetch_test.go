@@ -6,19 +6,9 @@ import (
 	"time"
 	"unsafe"
 
+	"rtpsidecar/relay/prefetch"
 	"rtpsidecar/relay/srtp"
 )
-
-// has tells whether the line of an address is in the footprint.
-func (w *footprint) has(at unsafe.Pointer) bool {
-	own := int64(uintptr(unsafe.Pointer(w)) / line)
-	for _, d := range w.room[:w.n] {
-		if own+int64(d) == int64(uintptr(at)/line) {
-			return true
-		}
-	}
-	return false
-}
 
 // TestFootprint has what a packet needs in its socket's footprint, from SRTP to SRTP, and what follows it when something is replaced.
 func TestFootprint(t *testing.T) {
@@ -31,7 +21,7 @@ func TestFootprint(t *testing.T) {
 		t.Fatal(err)
 	}
 	p := from.addrs[0].ports[RTP]
-	w := new(footprint)
+	w := new(prefetch.Footprint)
 	m := &Meta{At: time.Now(), Scratch: make([]byte, ScratchLen), footprint: w}
 	packets := func(n int) {
 		t.Helper()
@@ -64,19 +54,19 @@ func TestFootprint(t *testing.T) {
 			"receiver": unsafe.Pointer(&out.target), "target": unsafe.Pointer(out.target.Load()),
 			"its port": unsafe.Pointer(&out.target.Load().port.out),
 		} {
-			if !w.has(at) {
+			if !w.Has(at) {
 				t.Errorf("%s is not in the footprint", name)
 			}
 		}
 		for name, ctx := range map[string]*srtp.Context{"unprotecting": c.recv.Load().ctx, "protecting": out.sendKeys.Load().ctx} {
 			at, size := ctx.Span()
-			if size < line || !w.has(at) || !w.has(unsafe.Add(at, size-1)) {
+			if size < 64 || !w.Has(at) || !w.Has(unsafe.Add(at, size-1)) {
 				t.Errorf("%s: not all of %d bytes in the footprint", name, size)
 			}
 		}
 	}
 	expect()
-	if w.n == footprintRoom {
+	if w.Full() {
 		t.Error("there is no room for more")
 	}
 	if err := to.Apply(Settings{RemoteSeen: true, Remote: [2]netip.AddrPort{farRTCP, farRTP}, SDES: &SDES{Send: testKey(t, "AES_CM_128_HMAC_SHA1_80", 3)}}); err != nil {
@@ -87,30 +77,30 @@ func TestFootprint(t *testing.T) {
 	packets(footprintEvery)
 	expect()
 	src := from.sources.newest
-	if n := testing.AllocsPerRun(100, func() { w.record(p, &plan.Routes[0], src); w.prefetch() }); n != 0 {
+	w.Reset()
+	from.Footprint(w)
+	for name, at := range map[string]unsafe.Pointer{
+		"transport": unsafe.Pointer(&from.sources), "list": unsafe.Pointer(from.sources.list.Load()), "source": unsafe.Pointer(src),
+		"its end": unsafe.Pointer(&src.told), "target": unsafe.Pointer(from.comps[RTP].target.Load()), "port": unsafe.Pointer(p),
+	} {
+		if !w.Has(at) {
+			t.Errorf("%s is not in the footprint of a sample", name)
+		}
+	}
+	if n := testing.AllocsPerRun(100, func() { record(w, p, &plan.Routes[0], src); w.Lines() }); n != 0 {
 		t.Errorf("%v allocations", n)
 	}
 	many := &Route{Sinks: make([]Sink, 20)}
 	for i := range many.Sinks {
 		many.Sinks[i].To = to
 	}
-	w.record(p, many, src)
-	if w.n != footprintRoom {
-		t.Errorf("%d lines, want %d", w.n, footprintRoom)
+	record(w, p, many, src)
+	if !w.Full() {
+		t.Error("there is room for more than twenty receivers")
 	}
-	w.record(p, nil, nil) // nowhere, and one source too many
-	w.prefetch()
+	record(w, p, nil, nil) // nowhere, and one source too many
+	w.Lines()
 	to.Close()
 	from.Close()
-	w.prefetch()
-}
-
-// TestPrefetchAnywhere asks for lines where there is no memory.
-func TestPrefetchAnywhere(t *testing.T) {
-	lines := []int32{0, 1, -1, 1 << 30, -1 << 31}
-	for _, own := range []uintptr{0, uintptr(unsafe.Pointer(&lines[0])), ^uintptr(0)} {
-		prefetch(own, &lines[0], len(lines))
-		prefetch(own, &lines[0], 0)
-		prefetch(own, nil, -1)
-	}
+	w.Lines()
 }

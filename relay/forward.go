@@ -97,8 +97,8 @@ func (p *port) rtp(lv *live, b []byte, from netip.AddrPort, m *Meta) {
 	src := t.sources.get(h.SSRC, m.At)
 	route := plan.route(h, b, src)
 	src.received(h, size, route, m.At)
-	if m.footprint != nil && p.in.packets.Load()%footprintEvery == 1 {
-		m.footprint.record(p, route, src)
+	if n := p.in.packets.Load(); m.footprint != nil && (n%footprintEvery == 0 || n&(n-1) == 0) {
+		record(m.footprint, p, route, src)
 	}
 	if src != nil {
 		src.octets.Add(uint64(len(b)))

@@ -5,6 +5,8 @@ import (
 	"net/netip"
 	"syscall"
 	"time"
+
+	"rtpsidecar/relay/prefetch"
 )
 
 // Tailroom is how many bytes after a received packet may be overwritten: an authentication tag (16), an SRTCP index (4)
@@ -24,9 +26,9 @@ type Meta struct {
 	Scratch []byte    // free for any use; ScratchLen bytes
 	Drain   bool      // set by who takes the packet: what else waits in its socket should be read before others
 
-	footprint *footprint // of the packet's socket; nil: nobody prefetches it
-	later     queue      // nil: what a packet makes is sent at once
-	share     *share     // of what the Host's workers have received; nil: none has
+	footprint *prefetch.Footprint // of the packet's socket; nil: nobody prefetches it
+	later     queue               // nil: what a packet makes is sent at once
+	share     *share              // of what the Host's workers have received; nil: none has
 }
 
 // queue is what a worker sends when it has handled the packets at hand, in order.

@@ -6,6 +6,8 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"rtpsidecar/relay/prefetch"
 )
 
 // batch is how many packets a worker reads before it handles them, and then sends. One after the other for each packet, these
@@ -66,12 +68,12 @@ func (in *inbox) read(ready []*epollSocket) int {
 func fetch(ready []*epollSocket) {
 	if len(ready) > 1 {
 		for _, s := range ready {
-			prefetch(uintptr(unsafe.Pointer(s)), &inRow[0], len(inRow))
+			prefetch.Row(unsafe.Pointer(s), unsafe.Sizeof(*s))
 		}
 	}
 	for _, s := range ready {
 		if s != nil {
-			s.footprint.prefetch()
+			s.footprint.Lines()
 		}
 	}
 }

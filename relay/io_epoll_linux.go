@@ -16,6 +16,8 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"rtpsidecar/relay/prefetch"
 )
 
 // epollBatch is how many ready sockets one wait reports. Later ones come with the next wait, which the kernel serves
@@ -392,7 +394,7 @@ type epollSocket struct {
 	users atomic.Int32 // closedBit, and how many calls use fd
 	freed atomic.Bool
 
-	footprint footprint
+	footprint prefetch.Footprint
 }
 
 func (s *epollSocket) span() (unsafe.Pointer, uintptr) {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"rtpsidecar/relay"
+	"rtpsidecar/relay/prefetch"
 )
 
 // Call is one call-id with its participants. mu is held for one command at a time and guards everything that hangs
@@ -37,17 +38,21 @@ type Call struct {
 	dropTraffic  bool
 	generateRTCP bool
 	learning     relay.Learning
-	aliveUntil   time.Time    // no timeout before
-	look         atomic.Int64 // no sweep need look before: Unix nanoseconds
-	sampled      time.Time    // reception reports were taken
-	signals      int          // offers and answers so far
-	answers      int          // of these
+	aliveUntil   time.Time // no timeout before
+	look         *look     // for its engine's sweep; given back when it is dead
+	sampled      time.Time // reception reports were taken
+	signals      int       // offers and answers so far
+	answers      int       // of these
 	nextUntagged int
 	nextMediaID  uint64
 	quality      map[verdict]*quality
 	gone         totals // counters of transports that were closed
 	timeline     timeline
 	debug        atomic.Bool // its log lines are wanted at every level
+
+	// Of the sweep.
+	looked    int // since a command
+	footprint prefetch.Footprint
 }
 
 // totals are the query reply's sums.
@@ -68,8 +73,15 @@ func newCall(e *Engine, id string, now time.Time) *Call {
 		learning: e.cfg.EndpointLearning,
 		quality:  map[verdict]*quality{},
 	}
+	c.look = e.looks.take(c)
 	c.log = slog.New(callHandler{e.log.Handler(), []slog.Attr{slog.String("callid", id)}, &c.debug})
 	return c
+}
+
+// die is the end of c, once: nothing is due any more, and whoever waits for c must look again.
+func (c *Call) die() {
+	c.dead = true
+	c.engine.looks.give(c.look)
 }
 
 // participant is the party with this tag or alias, nil when there is none.

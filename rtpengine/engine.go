@@ -38,11 +38,14 @@ type Engine struct {
 	nextTransport atomic.Uint64
 
 	stats    counters
-	ahead    fetching // the timer's
+	looks    looks
 	control  control
 	unknown  unknownWords
 	load     loadMeter
 	fragment fragments
+
+	sweeping sync.Mutex
+	due      []*Call // of a sweep; sweeping
 
 	adjustable atomic.Pointer[Adjustable]
 	draining   atomic.Bool
@@ -150,7 +153,9 @@ func (e *Engine) lockCall(id string) *Call {
 
 // unlock ends a command on c, which the next sweep looks at again.
 func (e *Engine) unlock(c *Call) {
-	c.look.Store(0)
+	if !c.dead {
+		c.look.at.Store(atOnce)
+	}
 	e.release(c)
 }
 
@@ -208,7 +213,7 @@ func (e *Engine) destroy(c *Call, why closeReason) {
 		c.freeze()
 		e.remember(c, why)
 	}
-	c.dead = true
+	c.die()
 	e.store.Delete(c.ID)
 	e.stats.closed(c, why, e.now())
 	c.ports(func(l *localPort) { l.close(c) })

@@ -81,7 +81,8 @@ func (e *Engine) merge(c, other *Call) error {
 		s.mu.Unlock()
 	}
 	c.joinTimeline(other)
-	other.participants, other.byTag, other.ids, other.dead = nil, nil, nil, true
+	other.participants, other.byTag, other.ids = nil, nil, nil
+	other.die()
 	c.log.Info("calls merged", "other", other.ID)
 	return nil
 }

@@ -110,7 +110,7 @@ func (e *Engine) Adjust(f func(*Adjustable)) {
 	}
 	e.each(func(c *Call) {
 		c.aliveUntil = time.Time{} // it was worked out from the old timeouts
-		c.look.Store(0)
+		c.look.at.Store(atOnce)
 	})
 }
 

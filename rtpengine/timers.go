@@ -1,10 +1,11 @@
 package rtpengine
 
 import (
-	"slices"
 	"time"
+	"unsafe"
 
-	"rtpsidecar/relay"
+	"rtpsidecar/relay/prefetch"
+	"rtpsidecar/sdp"
 )
 
 // Periods of the engine's one timer.
@@ -42,14 +43,31 @@ func (e *Engine) sweep(now time.Time) {
 	e.load.sample(limits.MaxCPU > 0, limits.MaxLoad > 0, rate)
 	e.fragment.expire(now)
 	e.ended.settle()
-	list := e.snapshot()
-	// Most calls are passed over here, without their lock.
-	list = slices.DeleteFunc(list, func(c *Call) bool { return c.look.Load() > now.UnixNano() })
-	for due := range slices.Chunk(list, fetchCalls) {
-		e.ahead.fetch(due)
-		for _, c := range due {
+	e.sweeping.Lock()
+	defer e.sweeping.Unlock()
+	list := e.looks.due(now, e.due[:0])
+	fetchRows(list[:min(fetchCalls, len(list))])
+	for i := 0; i < len(list); i += fetchCalls {
+		next := min(i+fetchCalls, len(list))
+		for _, c := range list[i:next] {
+			c.footprint.Lines()
+		}
+		fetchRows(list[next:min(next+fetchCalls, len(list))])
+		for _, c := range list[i:next] {
 			e.attend(c, now)
 		}
+	}
+	clear(list) // ended calls go
+	e.due = list
+}
+
+// fetchCalls is how many calls have their memory brought in together: as much as the first cache holds.
+const fetchCalls = 8
+
+// fetchRows asks for the footprints of calls.
+func fetchRows(calls []*Call) {
+	for _, c := range calls {
+		prefetch.Row(unsafe.Pointer(&c.footprint), unsafe.Sizeof(c.footprint))
 	}
 }
 
@@ -66,67 +84,39 @@ func (e *Engine) attend(c *Call, now time.Time) {
 	c.dropDoomed(now)
 	if why, over := c.expired(now); over {
 		e.destroy(c, why)
+		return
 	}
-	c.look.Store(c.nextLook().UnixNano())
+	if c.look.at.Load() == atOnce { // a command has been at it
+		c.looked = 0
+	}
+	if c.looked++; c.looked&(c.looked-1) == 0 { // ever more seldom
+		c.record()
+	}
+	c.look.at.Store(c.nextLook().UnixNano())
 }
 
-// fetching brings in the memory of calls that the timer is about to look at. One after the other each would wait for one line
-// of memory after the other, as each says where the next one is. Here many calls go one step of that way, then the next, and lines of
-// different calls come at the same time.
-type fetching struct {
-	calls      []*Call
-	parties    []*Participant
-	medias     []*Media
-	ports      []*localPort
-	transports []*relay.Transport
-	seen       uint64 // says nothing; without it nothing would have to be read
-}
-
-// fetchCalls is how many calls go together.
-const fetchCalls = 16
-
-// fetch reads a word of each line that attend is likely to need. Calls that are in use are left out, and no lock is waited for.
-func (f *fetching) fetch(calls []*Call) {
-	for _, c := range calls {
-		if c.mu.TryLock() {
-			f.calls = append(f.calls, c)
+// record has c's footprint be what attend needs.
+func (c *Call) record() {
+	f := &c.footprint
+	f.Reset()
+	prefetch.Cover(f, c, unsafe.Offsetof(c.footprint))
+	prefetch.Cover(f, unsafe.SliceData(c.participants), uintptr(len(c.participants))*unsafe.Sizeof(c))
+	for _, p := range c.participants {
+		prefetch.Cover(f, p, unsafe.Offsetof(p.deleteAt)+unsafe.Sizeof(p.deleteAt))
+		prefetch.Cover(f, unsafe.SliceData(p.Medias), uintptr(len(p.Medias))*unsafe.Sizeof(p))
+		for _, m := range p.Medias {
+			prefetch.Cover(f, &m.local, unsafe.Offsetof(m.grouped)-unsafe.Offsetof(m.local))
+			if n := len(m.trace.list); n > 0 {
+				prefetch.Cover(f, &m.trace.list[(m.trace.next+n-1)%n], 16*unsafe.Sizeof(interval{}))
+			}
+			prefetch.Cover(f, &m.leg.Codecs, unsafe.Sizeof(m.leg.Codecs))
+			prefetch.Cover(f, unsafe.SliceData(m.leg.Codecs), unsafe.Sizeof(sdp.Codec{}))
+			if l := m.local; l != nil {
+				prefetch.Cover(f, l, unsafe.Offsetof(l.owner))
+				l.t.Footprint(f)
+			}
 		}
 	}
-	for _, c := range f.calls {
-		f.parties = append(f.parties, c.participants...)
-	}
-	for _, p := range f.parties {
-		f.medias = append(f.medias, p.Medias...)
-	}
-	for _, m := range f.medias {
-		f.seen += uint64(m.trace.at) + uint64(len(m.leg.Codecs))
-		if m.local != nil {
-			f.ports = append(f.ports, m.local)
-		}
-	}
-	for _, m := range f.medias {
-		if len(m.leg.Codecs) > 0 {
-			f.seen += uint64(m.leg.Codecs[0].PT)
-		}
-	}
-	for _, l := range f.ports {
-		f.seen += l.counted.packets
-		f.transports = append(f.transports, l.t)
-	}
-	for step := range relay.FetchSteps {
-		for _, t := range f.transports {
-			f.seen += t.Fetch(step)
-		}
-	}
-	for _, c := range f.calls {
-		c.mu.Unlock()
-	}
-	clear(f.calls)
-	clear(f.parties)
-	clear(f.medias)
-	clear(f.ports)
-	clear(f.transports)
-	f.calls, f.parties, f.medias, f.ports, f.transports = f.calls[:0], f.parties[:0], f.medias[:0], f.ports[:0], f.transports[:0]
 }
 
 // nextLook is when a sweep has something to do for c, as long as no command changes it.

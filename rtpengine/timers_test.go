@@ -7,6 +7,7 @@ import (
 	"slices"
 	"testing"
 	"time"
+	"unsafe"
 
 	"rtpsidecar/relay"
 )
@@ -55,50 +56,89 @@ func BenchmarkSweep(b *testing.B) {
 	}
 }
 
-// TestFetching reads what is there of calls at every stage, waits for none that is in use, and leaves all as they were.
-func TestFetching(t *testing.T) {
+// TestSweepFootprint has what a sweep needs of a call in the call's footprint, and what follows it after a command.
+func TestSweepFootprint(t *testing.T) {
 	e := loopback(t)
-	must(t, e, "offer", "call-id", "offered", "from-tag", "A", "sdp", body("127.0.0.1", plainAudio, "m=audio 0 RTP/AVP\n"))
-	for _, id := range []string{"talking", "in use"} {
-		a, b := newPhone(t), newPhone(t)
-		must(t, e, "offer", "call-id", id, "from-tag", "A", "sdp", body("127.0.0.1", audio(a.port())))
-		toA := mustSDP(t, e, "answer", "call-id", id, "from-tag", "A", "to-tag", "B", "sdp", body("127.0.0.1", audio(b.port())))
-		talk(t, a, toA.Media[0], b, "one")
+	a, b := newPhone(t), newPhone(t)
+	must(t, e, "offer", "call-id", "x", "from-tag", "A", "sdp", body("127.0.0.1", audio(a.port())))
+	toA := mustSDP(t, e, "answer", "call-id", "x", "from-tag", "A", "to-tag", "B", "sdp", body("127.0.0.1", audio(b.port())))
+	talk(t, a, toA.Media[0], b, "one")
+	look := func() *Call {
+		e.sweep(e.now().Add(2 * qualityPeriod))
+		return e.lockCall("x")
 	}
-	held := e.lockCall("in use")
-	calls := e.snapshot()
-	var f fetching
-	soon := func(done func() bool) bool { // the engine's own timer may have a call for a moment
-		for range 500 {
-			if done() {
-				return true
+	c := look()
+	expect := func() {
+		t.Helper()
+		lines := map[string]unsafe.Pointer{"call": unsafe.Pointer(c), "sample": unsafe.Pointer(&c.sampled)}
+		c.medias(func(m *Media) {
+			lines["party"], lines["doom"] = unsafe.Pointer(m.party), unsafe.Pointer(&m.party.deleteAt)
+			lines["port"], lines["trace"], lines["codec"] = unsafe.Pointer(m.local), unsafe.Pointer(&m.trace), unsafe.Pointer(&m.leg.Codecs[0])
+			for name, at := range lines {
+				if !c.footprint.Has(at) {
+					t.Errorf("%s of %s: not in the footprint", name, m.party.Tag)
+				}
 			}
-			time.Sleep(10 * time.Millisecond)
-		}
-		return false
+		})
 	}
-	if !soon(func() bool { f.fetch(calls); return cap(f.calls) >= 2 && cap(f.transports) >= 3 }) || f.seen == 0 {
-		t.Errorf("read %d, of %d calls and %d transports", f.seen, cap(f.calls), cap(f.transports))
+	expect()
+	if c.footprint.Full() {
+		t.Error("there is no room for more than a call of two phones")
 	}
-	for _, c := range calls {
-		free := func() bool {
-			ok := c.mu.TryLock()
-			if ok {
-				c.mu.Unlock()
+	c.looked = 1000
+	e.release(c)
+	must(t, e, "offer", "call-id", "x", "from-tag", "A", "sdp", body("127.0.0.1", audio(a.port()+2)))
+	if c = look(); c.looked > 10 { // the engine's own timer may have looked too
+		t.Errorf("looked %d times since the command", c.looked)
+	}
+	expect()
+	e.release(c)
+}
+
+// TestLooks has calls come and go, more than a row has room for: each is due from its time on, and what has gone is due no more.
+func TestLooks(t *testing.T) {
+	var s looks
+	now := time.Unix(1000, 0)
+	calls := make([]*Call, 600)
+	for i := range calls {
+		calls[i] = new(Call)
+		calls[i].look = s.take(calls[i])
+	}
+	due := func(at time.Time) (n int) {
+		for _, c := range s.due(at, nil) {
+			if c.look.at.Load() > at.UnixNano() {
+				t.Errorf("due at %v", c.look.at.Load())
 			}
-			return ok
+			n++
 		}
-		switch {
-		case c == held && free():
-			t.Errorf("%s is free", c.ID)
-		case c != held && !soon(free):
-			t.Errorf("%s is not free", c.ID)
+		return n
+	}
+	if n := due(now); n != 0 {
+		t.Errorf("%d new calls are due", n)
+	}
+	for i, c := range calls {
+		c.look.at.Store(now.Add(time.Duration(i) * time.Second).UnixNano())
+	}
+	calls[599].look.at.Store(atOnce)
+	for _, tt := range []struct{ after, want int }{{-1, 1}, {0, 2}, {299, 301}, {598, 600}} {
+		if n := due(now.Add(time.Duration(tt.after) * time.Second)); n != tt.want {
+			t.Errorf("%d due after %d s, want %d", n, tt.after, tt.want)
 		}
 	}
-	if n := testing.AllocsPerRun(10, func() { f.fetch(calls) }); n != 0 {
-		t.Errorf("%v allocations", n)
+	for _, c := range calls[:400] {
+		s.give(c.look)
 	}
-	e.unlock(held)
+	if n := due(now.Add(time.Hour)); n != 200 {
+		t.Errorf("%d due, want the 200 that are left", n)
+	}
+	rows := len(s.rows)
+	for range 400 {
+		c := new(Call)
+		c.look = s.take(c)
+	}
+	if n := due(now.Add(time.Hour)); n != 200 || len(s.rows) != rows {
+		t.Errorf("%d due, want 200; %d rows, want %d", n, len(s.rows), rows)
+	}
 }
 
 // handIO has no wire: packets are handed to takes.

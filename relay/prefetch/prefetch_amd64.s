@@ -1,9 +1,9 @@
 #include "textflag.h"
 
-// func prefetch(own uintptr, lines *int32, n int)
-TEXT ·prefetch(SB), NOSPLIT, $0-24
-	MOVQ own+0(FP), AX
-	MOVQ lines+8(FP), BX
+// func lines(from uintptr, list *int32, n int)
+TEXT ·lines(SB), NOSPLIT, $0-24
+	MOVQ from+0(FP), AX
+	MOVQ list+8(FP), BX
 	MOVQ n+16(FP), CX
 
 next:

@@ -1,9 +1,9 @@
 #include "textflag.h"
 
-// func prefetch(own uintptr, lines *int32, n int)
-TEXT ·prefetch(SB), NOSPLIT, $0-24
-	MOVD own+0(FP), R0
-	MOVD lines+8(FP), R1
+// func lines(from uintptr, list *int32, n int)
+TEXT ·lines(SB), NOSPLIT, $0-24
+	MOVD from+0(FP), R0
+	MOVD list+8(FP), R1
 	MOVD n+16(FP), R2
 
 next:
