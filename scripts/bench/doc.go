@@ -11,7 +11,7 @@
 //	        message from datagram to datagram
 //	memory  resident memory of the idle daemon and per established call
 //	streams 20,000 packets a second of 200, 2,000 and 10,000 streams, plain and with SRTP to the callees, each number with a
-//	        daemon of its own, in turns of 250 ms: the daemon's CPU time per packet, and what it is to that with 200 streams
+//	        daemon of its own, in turns of a second: the daemon's CPU time per packet, and what it is to that with 200 streams
 //
 // The lab is by itself, as root, with three hosts in network namespaces joined by cables (caller - relay - callee):
 //
