@@ -20,6 +20,9 @@ import (
 // streamsRate is how many packets a second the streams load has, however many streams they belong to.
 const streamsRate = 20000
 
+// flat is what a packet of many streams may cost, to one of few.
+const flat = 1.1
+
 // streamCase is one case of the streams load.
 type streamCase struct {
 	media   string
@@ -64,7 +67,7 @@ func (o options) streamFigures() (list []*figure, err error) {
 	var growth, losses []*figure
 	for _, c := range cases {
 		list = append(list, &figure{Name: c.name(streamCPU), Unit: "us"})
-		growth = append(growth, &figure{Name: c.name(o.growth()), Digits: 2})
+		growth = append(growth, &figure{Name: c.name(o.growth()), Digits: 2, Limit: flat})
 		losses = append(losses, &figure{Name: c.name(streamLost), Unit: "packets", Limit: math.SmallestNonzeroFloat64})
 	}
 	return append(append(list, growth...), losses...), nil
