@@ -131,6 +131,10 @@ func TestLooks(t *testing.T) {
 	if n := due(now.Add(time.Hour)); n != 200 {
 		t.Errorf("%d due, want the 200 that are left", n)
 	}
+	list := make([]*Call, 0, len(calls))
+	if n := testing.AllocsPerRun(10, func() { fetchRows(s.due(now.Add(time.Hour), list)) }); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
 	rows := len(s.rows)
 	for range 400 {
 		c := new(Call)

@@ -89,7 +89,7 @@ func (o options) allStreams(ctx context.Context, cfg daemon.Config, res result) 
 		return err
 	}
 	if o.measure < 2*streamTurn {
-		return fmt.Errorf("--measure=%v: a turn takes %v", o.measure, streamTurn)
+		return fmt.Errorf("--measure=%v: two turns take %v", o.measure, 2*streamTurn)
 	}
 	for media := range strings.SplitSeq(o.media, ",") {
 		of := slices.DeleteFunc(slices.Clone(cases), func(c streamCase) bool { return c.media != media })
@@ -112,16 +112,19 @@ func (o options) inTurns(ctx context.Context, cfg daemon.Config, cases []streamC
 		defer func() { err = errors.Join(err, s.close()) }()
 		spreads[i] = s
 	}
-	ctx, cancel := context.WithCancel(ctx)
+	ctx, cancel := context.WithCancelCause(ctx)
 	var senders sync.WaitGroup
 	defer senders.Wait()
-	defer cancel()
-	failed := make(chan error, len(spreads))
+	defer cancel(nil)
 	begin := time.Now().Add(streamTurn)
 	every := time.Duration(len(spreads)) * streamTurn
 	for i, s := range spreads {
 		s.Turn = load.Turn{First: begin.Add(time.Duration(i) * streamTurn), Length: streamTurn, Every: every}
-		senders.Go(func() { failed <- s.Run(ctx) })
+		senders.Go(func() {
+			if err := s.Run(ctx); err != nil {
+				cancel(err)
+			}
+		})
 	}
 	for n := range int((o.warm + o.measure) / streamTurn) {
 		for _, s := range spreads {
@@ -130,10 +133,9 @@ func (o options) inTurns(ctx context.Context, cfg daemon.Config, cases []streamC
 			}
 		}
 	}
-	for range spreads {
-		if err := errors.Join(<-failed, ctx.Err()); err != nil {
-			return err
-		}
+	senders.Wait()
+	if err := context.Cause(ctx); err != nil {
+		return err
 	}
 	for _, s := range spreads {
 		if s.Received.Load() == 0 {
@@ -239,7 +241,7 @@ func (s *spreadMedia) look(ctx context.Context, at time.Time) (used time.Duratio
 	select {
 	case <-time.After(time.Until(at)):
 	case <-ctx.Done():
-		return 0, 0, ctx.Err()
+		return 0, 0, context.Cause(ctx)
 	}
 	used, err = cpuTime(s.daemon.PID())
 	return used, s.Sent.Load(), err
